@@ -1,0 +1,66 @@
+"""A model's configuration: a tree of leaves that knows its own size."""
+
+from dataclasses import dataclass
+
+from lab.model.leaves.attention import MixerConfig
+from lab.model.leaves.base import CacheSize, require, require_positive
+from lab.model.leaves.feed_forward import FeedForwardConfig
+from lab.model.leaves.layers import MIXERS, LayerPlan, LayersConfig
+from lab.model.leaves.norm import NormConfig
+from lab.model.leaves.position import PositionConfig
+from lab.model.leaves.residual import ResidualConfig
+from lab.model.leaves.router import RouterConfig
+
+
+@dataclass
+class ModelConfig:
+    """Everything the decoder is built from.
+
+    ``width`` is D, ``vocab_size`` V; ``max_positions`` bounds prompts and generation; ``init_std`` is the standard
+    deviation of every matrix at initialisation.
+    """
+
+    name: str
+    width: int
+    vocab_size: int
+    max_positions: int
+    tied_embeddings: bool
+    init_std: float
+    layers: LayersConfig
+    attention: MixerConfig
+    position: PositionConfig
+    feed_forward: FeedForwardConfig
+    router: RouterConfig
+    residual: ResidualConfig
+    norm: NormConfig
+
+    def __post_init__(self) -> None:
+        require_positive("model", width=self.width, vocab_size=self.vocab_size, max_positions=self.max_positions)
+        require(self.init_std > 0, "model.init_std", self.init_std, "it must be above 0")
+
+    def plan(self) -> list[LayerPlan]:
+        """What each layer is made of, first to last."""
+        plans = []
+        for index, letter in enumerate(self.layers.letters()):
+            mixer = MIXERS[letter]
+            plans.append(
+                LayerPlan(
+                    index=index,
+                    mixer=mixer,
+                    window=self.layers.window_of(index) if mixer == "local" else None,
+                    sparse=self.router.has_experts and index >= self.layers.num_dense,
+                    rotation=self.position.rotation(is_local=mixer == "local"),
+                )
+            )
+        return plans
+
+    def mixer(self, layer: LayerPlan) -> MixerConfig:
+        """The leaf that mixes tokens in ``layer``."""
+        return self.attention
+
+    def cache(self) -> CacheSize:
+        """Bytes that decoding keeps for one sequence, all layers, in bfloat16."""
+        total = CacheSize(0, 0)
+        for layer in self.plan():
+            total += self.mixer(layer).cache(layer.window)
+        return total

@@ -1,0 +1,174 @@
+"""Softmax attention leaves: grouped-query, latent and differential."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from lab.model.leaves.base import BYTES_PER_CACHE_ELEMENT, CacheSize, Leaf, load, require, require_positive
+from lab.model.leaves.layers import LayerPlan
+from lab.model.leaves.norm import NormConfig
+
+
+@dataclass
+class MixerConfig(Leaf):
+    """A map ``[B, T, D] -> [B, T, D]`` in which tokens see each other."""
+
+    def num_params(self, width: int) -> int:
+        """Parameters of one layer's mixer at model width ``width``."""
+        raise NotImplementedError
+
+    def flops_per_token(self, width: int, keys: float) -> float:
+        """Forward FLOPs for one token that attends to ``keys`` keys; a multiply-add counts as two."""
+        raise NotImplementedError
+
+    def cache(self, window: int | None) -> CacheSize:
+        """What decoding keeps for one layer."""
+        elements = self.cache_elements_per_token() * BYTES_PER_CACHE_ELEMENT
+        return CacheSize(elements, 0) if window is None else CacheSize(0, elements * window)
+
+    def cache_elements_per_token(self) -> int:
+        """Numbers kept for each token in the cache of one layer."""
+        raise NotImplementedError
+
+    def build(self, width: int, layer: LayerPlan, norm: NormConfig) -> Any:
+        """The module of one layer."""
+        raise NotImplementedError
+
+
+def require_even(key: str, value: int) -> None:
+    """Rotary embeddings turn pairs of channels."""
+    require(value % 2 == 0, key, value, "a rotary width is even")
+
+
+@dataclass
+class GroupedQuery(MixerConfig):
+    """Grouped-query attention (arXiv 2305.13245) without biases: Llama, Solar Open."""
+
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+
+    def __post_init__(self) -> None:
+        sizes = {"num_heads": self.num_heads, "num_kv_heads": self.num_kv_heads, "head_dim": self.head_dim}
+        require_positive("model.attention", **sizes)
+        require(
+            self.num_heads % self.num_kv_heads == 0,
+            "model.attention.num_heads",
+            self.num_heads,
+            f"it must be a multiple of model.attention.num_kv_heads={self.num_kv_heads}",
+        )
+        require_even("model.attention.head_dim", self.head_dim)
+
+    def num_params(self, width: int) -> int:
+        return 2 * width * self.head_dim * (self.num_heads + self.num_kv_heads)
+
+    def flops_per_token(self, width: int, keys: float) -> float:
+        projections = 2 * GroupedQuery.num_params(self, width)
+        return projections + 4 * keys * self.num_heads * self.head_dim
+
+    def cache_elements_per_token(self) -> int:
+        return 2 * self.num_kv_heads * self.head_dim
+
+    def build(self, width: int, layer: LayerPlan, norm: NormConfig) -> Any:
+        return load("lab.model.attention.grouped_query:GroupedQueryAttention")(self, width, layer)
+
+
+@dataclass
+class GroupedQueryNormed(GroupedQuery):
+    """Grouped-query attention with RMSNorm on each query and key head before rotation (K-EXAONE, arXiv 2601.01739).
+
+    One weight vector over ``head_dim`` is shared by all heads.
+    """
+
+    def num_params(self, width: int) -> int:
+        return super().num_params(width) + 2 * self.head_dim
+
+    def build(self, width: int, layer: LayerPlan, norm: NormConfig) -> Any:
+        return load("lab.model.attention.grouped_query:NormedGroupedQueryAttention")(self, width, layer, norm)
+
+
+@dataclass
+class Latent(MixerConfig):
+    """Multi-head latent attention with a query latent (A.X K1; DeepSeek-V2, arXiv 2405.04434, section 2.1).
+
+    Keys and values are expanded from a latent of ``latent_rank`` numbers, plus ``rope_dim`` rotated numbers shared by
+    all heads; only those are cached.
+    """
+
+    num_heads: int
+    query_rank: int
+    latent_rank: int
+    nope_dim: int
+    rope_dim: int
+    value_dim: int
+
+    def __post_init__(self) -> None:
+        sizes = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "kind"}
+        require_positive("model.attention", **sizes)
+        require_even("model.attention.rope_dim", self.rope_dim)
+
+    @property
+    def key_dim(self) -> int:
+        """Width of a query or key head."""
+        return self.nope_dim + self.rope_dim
+
+    def _matrices(self, width: int) -> int:
+        query = self.query_rank * (width + self.num_heads * self.key_dim)
+        latent = width * (self.latent_rank + self.rope_dim)
+        expand = self.latent_rank * self.num_heads * (self.nope_dim + self.value_dim)
+        return query + latent + expand + self.num_heads * self.value_dim * width
+
+    def num_params(self, width: int) -> int:
+        return self._matrices(width) + self.query_rank + self.latent_rank
+
+    def flops_per_token(self, width: int, keys: float) -> float:
+        return 2 * self._matrices(width) + 2 * keys * self.num_heads * (self.key_dim + self.value_dim)
+
+    def cache_elements_per_token(self) -> int:
+        return self.latent_rank + self.rope_dim
+
+    def build(self, width: int, layer: LayerPlan, norm: NormConfig) -> Any:
+        return load("lab.model.attention.latent:LatentAttention")(self, width, layer, norm)
+
+
+@dataclass
+class GroupedDifferential(MixerConfig):
+    """Grouped differential attention (Motif 2; arXiv 2510.06949); with ``signal_per_noise=1`` differential attention.
+
+    ``num_groups`` groups, each of ``signal_per_noise`` signal heads and one noise head; a group has one signal key,
+    one noise key and a value of ``2 head_dim`` channels. The noise head's output, scaled by a learned lambda, is
+    subtracted from every signal head of its group (Motif-2.6B is the case of one signal head, arXiv 2508.09148).
+    """
+
+    num_groups: int
+    signal_per_noise: int
+    head_dim: int
+    sub_norm_eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        require_positive(
+            "model.attention",
+            num_groups=self.num_groups,
+            signal_per_noise=self.signal_per_noise,
+            head_dim=self.head_dim,
+        )
+        require_even("model.attention.head_dim", self.head_dim)
+
+    def _matrices(self, width: int) -> int:
+        query = self.num_groups * (self.signal_per_noise + 1)
+        key_and_value = 4 * self.num_groups
+        output = 2 * self.num_groups * self.signal_per_noise
+        return width * self.head_dim * (query + key_and_value + output)
+
+    def num_params(self, width: int) -> int:
+        lambdas_and_sub_norm = 6 * self.head_dim
+        return self._matrices(width) + lambdas_and_sub_norm
+
+    def flops_per_token(self, width: int, keys: float) -> float:
+        heads = self.num_groups * (self.signal_per_noise + 1)
+        return 2 * self._matrices(width) + 2 * keys * heads * 3 * self.head_dim
+
+    def cache_elements_per_token(self) -> int:
+        return 4 * self.num_groups * self.head_dim
+
+    def build(self, width: int, layer: LayerPlan, norm: NormConfig) -> Any:
+        return load("lab.model.attention.grouped_differential:GroupedDifferentialAttention")(self, width, layer)

@@ -1,0 +1,120 @@
+"""How a layer learns where a token stands: rotary embeddings, YaRN, or nothing at all."""
+
+import math
+from dataclasses import dataclass
+
+from lab.model.leaves.base import Leaf, require, require_positive
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """Rotary embedding of one layer, half-split layout (channel i turns with channel i + d/2).
+
+    ``factor`` > 1 stretches the low frequencies as YaRN does (arXiv 2309.00071, section 3.2):
+    ``original_positions`` is the length before stretching; ``beta_fast`` and ``beta_slow`` are the numbers of turns
+    above which a channel is left alone and below which it is fully stretched. ``magnitude`` multiplies cosine and
+    sine; ``softmax_scale`` multiplies the attention scale.
+    """
+
+    base: float
+    factor: float = 1.0
+    original_positions: int = 0
+    beta_fast: float = 32.0
+    beta_slow: float = 1.0
+    magnitude: float = 1.0
+    softmax_scale: float = 1.0
+
+    def inverse_frequencies(self, dim: int) -> list[float]:
+        """``dim / 2`` angular frequencies in radians per position."""
+        plain = [self.base ** (-2 * i / dim) for i in range(dim // 2)]
+        if self.factor == 1.0:
+            return plain
+        low = max(math.floor(self._channel_turning(self.beta_fast, dim)), 0)
+        high = min(math.ceil(self._channel_turning(self.beta_slow, dim)), dim - 1)
+        stretched = [min(max((i - low) / max(high - low, 1e-3), 0.0), 1.0) for i in range(dim // 2)]
+        return [f * (1 - s) + f / self.factor * s for f, s in zip(plain, stretched, strict=True)]
+
+    def _channel_turning(self, turns: float, dim: int) -> float:
+        """The (fractional) channel that makes ``turns`` turns within the original length."""
+        wavelength = self.original_positions / (turns * 2 * math.pi)
+        return dim * math.log(wavelength) / (2 * math.log(self.base))
+
+
+@dataclass
+class PositionConfig(Leaf):
+    """A rule that gives each layer its rotation, or none."""
+
+    def rotation(self, is_local: bool) -> Rotation | None:
+        """The rotation of a layer; ``is_local`` tells layers with a window from layers that see everything."""
+        raise NotImplementedError
+
+
+@dataclass
+class NoPosition(PositionConfig):
+    """No position signal anywhere (NoPE), as in Solar Open 2's softmax layers."""
+
+    def rotation(self, is_local: bool) -> Rotation | None:
+        return None
+
+
+@dataclass
+class Rope(PositionConfig):
+    """Plain rotary embedding on every layer (arXiv 2104.09864)."""
+
+    base: float = 10_000.0
+
+    def __post_init__(self) -> None:
+        require(self.base > 1, "model.position.base", self.base, "it must be above 1")
+
+    def rotation(self, is_local: bool) -> Rotation | None:
+        return Rotation(self.base)
+
+
+@dataclass
+class RopeOnLocal(Rope):
+    """Rotary on layers with a window, nothing on global layers (K-EXAONE report, arXiv 2601.01739)."""
+
+    def rotation(self, is_local: bool) -> Rotation | None:
+        return Rotation(self.base) if is_local else None
+
+
+@dataclass
+class Yarn(Rope):
+    """YaRN on every layer, its temperature carried by cosine and sine.
+
+    The magnitude is ``0.1 ln(factor) + 1``, as transformers computes it when ``mscale_all_dim`` is zero or absent:
+    the released form of A.X K1 (only the rotary half of the scores grows) and of Solar Open.
+    """
+
+    factor: float = 4.0
+    original_positions: int = 32_768
+    beta_fast: float = 32.0
+    beta_slow: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.factor >= 1, "model.position.factor", self.factor, "it must be at least 1")
+        require_positive("model.position", original_positions=self.original_positions)
+
+    def _stretched(self, magnitude: float, softmax_scale: float) -> Rotation:
+        return Rotation(
+            self.base, self.factor, self.original_positions, self.beta_fast, self.beta_slow, magnitude, softmax_scale
+        )
+
+    def rotation(self, is_local: bool) -> Rotation | None:
+        return self._stretched(magnitude=0.1 * math.log(self.factor) + 1, softmax_scale=1.0)
+
+
+@dataclass
+class YarnOnGlobal(Yarn):
+    """YaRN on global layers with its temperature in the softmax scale; plain rotary on local layers (Motif 3).
+
+    The softmax scale is multiplied by ``(0.1 ln(factor) + 1)^2``; ``local_base`` is the base of windowed layers.
+    """
+
+    local_base: float = 10_000.0
+
+    def rotation(self, is_local: bool) -> Rotation | None:
+        if is_local:
+            return Rotation(self.local_base)
+        return self._stretched(magnitude=1.0, softmax_scale=(0.1 * math.log(self.factor) + 1) ** 2)

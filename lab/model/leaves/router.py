@@ -1,0 +1,94 @@
+"""Router leaves: dense layers only, or a sigmoid router over experts."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from lab.model.leaves.base import Leaf, load, require, require_positive
+from lab.model.leaves.feed_forward import FeedForwardConfig
+
+
+@dataclass
+class RouterConfig(Leaf):
+    """How many experts a layer has and which of them a token visits; the base kind is a dense model."""
+
+    @property
+    def has_experts(self) -> bool:
+        """Whether layers past ``layers.num_dense`` are mixtures."""
+        return False
+
+    def num_params(self, width: int, unit: FeedForwardConfig, active: bool) -> int:
+        """Parameters of one mixture layer; ``active`` counts only what one token uses."""
+        raise NotImplementedError
+
+    def build(self, width: int, unit: FeedForwardConfig) -> Any:
+        """The mixture module of one layer."""
+        raise NotImplementedError
+
+
+@dataclass
+class NoRouter(RouterConfig):
+    """A dense model."""
+
+
+@dataclass
+class SigmoidRouter(RouterConfig):
+    """Top-k of sigmoid scores plus a selection bias (DeepSeek-V3, arXiv 2412.19437, section 2.1.2).
+
+    The bias steers selection only, gets no gradient and moves by ``bias_update_rate`` against the load after each
+    step; ``balance_loss_weight`` weights the sequence-wise auxiliary loss. With ``num_groups`` > 1 only experts of the
+    ``num_groups_kept`` best groups (sum of their two best scores) can be chosen. ``routed_scaling`` multiplies the
+    normalised weights of the routed experts; ``num_shared`` experts see every token.
+    """
+
+    num_experts: int
+    top_k: int
+    expert_width: int
+    num_shared: int = 1
+    num_groups: int = 1
+    num_groups_kept: int = 1
+    routed_scaling: float = 1.0
+    bias_update_rate: float = 1e-3
+    balance_loss_weight: float = 1e-4
+
+    def __post_init__(self) -> None:
+        require_positive(
+            "model.router",
+            num_experts=self.num_experts,
+            top_k=self.top_k,
+            expert_width=self.expert_width,
+            num_groups=self.num_groups,
+            num_groups_kept=self.num_groups_kept,
+        )
+        require(self.num_shared >= 0, "model.router.num_shared", self.num_shared, "it must be at least 0")
+        divides = self.num_experts % self.num_groups == 0
+        require(
+            divides and (self.num_groups == 1 or self.num_experts // self.num_groups >= 2),
+            "model.router.num_groups",
+            self.num_groups,
+            f"model.router.num_experts={self.num_experts} must split into equal groups of at least two",
+        )
+        require(
+            self.num_groups_kept <= self.num_groups,
+            "model.router.num_groups_kept",
+            self.num_groups_kept,
+            f"it must be at most model.router.num_groups={self.num_groups}",
+        )
+        reachable = self.num_experts // self.num_groups * self.num_groups_kept
+        require(
+            self.top_k <= reachable,
+            "model.router.top_k",
+            self.top_k,
+            f"a token can reach {reachable} experts (num_experts / num_groups x num_groups_kept)",
+        )
+
+    @property
+    def has_experts(self) -> bool:
+        return True
+
+    def num_params(self, width: int, unit: FeedForwardConfig, active: bool) -> int:
+        routed = self.top_k if active else self.num_experts
+        shared = unit.num_params(width, self.num_shared * self.expert_width) if self.num_shared else 0
+        return routed * unit.num_params(width, self.expert_width) + shared + self.num_experts * width
+
+    def build(self, width: int, unit: FeedForwardConfig) -> Any:
+        return load("lab.model.feed_forward.mixture:MixtureOfExperts")(self, width, unit)
