@@ -1,0 +1,1 @@
+"""Entry points, one verb each; run them as `python -m experiments.<verb>`."""

@@ -1,0 +1,44 @@
+"""What every command shares: overrides checked first, then Hydra, then one sentence for what the user can mend."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from lab.config import CONF, compose_container
+from lab.errors import ConfigError
+
+
+def run_command(task: Callable[[DictConfig, list[str]], None], root: str = "config") -> None:
+    """Run ``task(container, overrides)`` on the composition that the command line asks for.
+
+    ``root`` is the primary file in ``conf/``. Hydra's own flags (``--help``, ``--cfg job``, ``--info``,
+    ``--multirun``) work as ever. A :class:`ConfigError` ends the command with status 2 and one sentence.
+    """
+
+    def job(container: DictConfig) -> None:
+        with one_sentence():
+            task(container, list(HydraConfig.get().overrides.task))
+
+    if not {"-m", "--multirun"} & set(sys.argv):
+        with one_sentence():
+            compose_container([word for word in sys.argv[1:] if is_override(word)], root)
+    hydra.main(version_base="1.3", config_path=str(CONF), config_name=root)(job)()
+
+
+def is_override(word: str) -> bool:
+    """Whether a word of the command line is an override rather than a flag or a flag's value."""
+    return not word.startswith("-") and ("=" in word or word.startswith("~"))
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """End the process with status 2 and the sentence of a :class:`ConfigError`; other errors pass."""
+    try:
+        yield
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None

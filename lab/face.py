@@ -1,0 +1,34 @@
+"""Behind :mod:`lab`: build a model, or load a trained one."""
+
+from pathlib import Path
+
+import yaml
+from safetensors.torch import load_file
+
+from lab.config import Config, from_plain
+from lab.errors import ConfigError
+from lab.model.decoder import Decoder, initialise
+from lab.trainer.checkpoint import newest_checkpoint
+
+
+def build(config: Config) -> Decoder:
+    """The model of ``config`` with initial weights drawn from ``config.seed``, on the CPU in float32."""
+    return initialise(Decoder(config.model), config.seed)
+
+
+def load(directory: str | Path) -> Decoder:
+    """The trained model of a run folder, from its newest valid checkpoint."""
+    run = Path(directory)
+    if not (run / "config.yaml").is_file():
+        raise ConfigError(f"checkpoint={directory} is not a run folder: it must hold config.yaml and checkpoints/.")
+    checkpoint = newest_checkpoint(run)
+    if checkpoint is None:
+        raise ConfigError(f"checkpoint={directory} holds no valid checkpoint: let the run write one first.")
+    model = Decoder(load_config(run).model)
+    model.load_state_dict(load_file(checkpoint / "model.safetensors"))
+    return model.eval()
+
+
+def load_config(run: Path) -> Config:
+    """The typed configuration of a run folder."""
+    return from_plain(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8")))

@@ -1,0 +1,1 @@
+"""Token mixers: softmax attention in its grouped-query, latent and differential forms."""

@@ -1,0 +1,136 @@
+"""The one decoder that every contender is a configuration of."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from lab.kernels.cross_entropy import linear_cross_entropy
+from lab.model.cache import Caches, LayerCache
+from lab.model.config import ModelConfig
+from lab.model.context import Context
+from lab.model.feed_forward.gated import GatedFeedForward
+from lab.model.feed_forward.mixture import Router
+from lab.model.leaves.layers import LayerPlan
+from lab.model.record import Losses, Record
+from lab.model.size import feed_forward_site
+
+
+class Block(nn.Module):
+    """One layer: a token mixer and a feed-forward, each joined to the residual stream."""
+
+    def __init__(self, config: ModelConfig, layer: LayerPlan) -> None:
+        super().__init__()
+        width, norm, unit = config.width, config.norm, config.feed_forward
+        self.mixer = config.mixer(layer).build(width, layer, norm)
+        self.mixer_join = config.residual.build(width, "attention", norm)
+        sparse = config.router.build(width, unit) if layer.sparse else None
+        self.feed_forward = sparse or GatedFeedForward(unit, width, unit.width)
+        self.feed_forward_join = config.residual.build(width, feed_forward_site(layer), norm)
+
+    def forward(self, x: Tensor, context: Context, cache: LayerCache | None) -> tuple[Tensor, Record]:
+        """``x [B, T, D] -> [B, T, D]`` and what the feed-forward recorded."""
+        x, _ = self.mixer_join(x, lambda h: (self.mixer(h, context, cache), Record()))
+        return self.feed_forward_join(x, self._feed_forward)
+
+    def _feed_forward(self, h: Tensor) -> tuple[Tensor, Record]:
+        y = self.feed_forward(h)
+        return y if isinstance(y, tuple) else (y, Record())
+
+
+@dataclass
+class DecoderOutput:
+    """Normalised hidden states ``[B, T, D]`` before the head, and one record a layer."""
+
+    hidden: Tensor
+    records: list[Record]
+
+
+class Decoder(nn.Module):
+    """Tokens to next-token predictions through a stack of blocks.
+
+    Build one with :func:`lab.build`, which also sets the initial weights from a seed.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(config.vocab_size, config.width)
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in config.plan())
+        self.norm = config.norm.build(config.width, "final")
+        self.head = nn.Linear(config.width, config.vocab_size, bias=False)
+        if config.tied_embeddings:
+            self.head.weight = self.embedding.weight
+
+    def forward(
+        self,
+        tokens: Tensor,
+        documents: Tensor | None = None,
+        positions: Tensor | None = None,
+        caches: Caches | None = None,
+    ) -> DecoderOutput:
+        """Hidden states of ``tokens [B, T]``.
+
+        ``documents [B, T]`` keeps attention within a document; ``positions [B, T]`` default to 0, 1, 2, ... after what
+        ``caches`` hold, -1 marks padding.
+        """
+        if positions is None:
+            start = caches.length if caches is not None else 0
+            positions = torch.arange(start, start + tokens.shape[1], device=tokens.device).expand_as(tokens)
+        if caches is not None:
+            caches.extend(positions)
+        x = self.embedding(tokens)
+        context = Context(positions, documents, caches)
+        records = []
+        for index, block in enumerate(self.blocks):
+            x, record = block(x, context, caches.layers[index] if caches is not None else None)
+            records.append(record)
+        return DecoderOutput(self.norm(x), records)
+
+    def logits(self, tokens: Tensor, documents: Tensor | None = None) -> Tensor:
+        """``[B, T] -> [B, T, V]``, float32."""
+        return self.head(self(tokens, documents).hidden).float()
+
+    def losses(self, tokens: Tensor, targets: Tensor, documents: Tensor, positions: Tensor) -> Losses:
+        """Training losses of a packed batch, all ``[B, T]``; targets of -100 are ignored."""
+        output = self(tokens, documents, positions)
+        main = linear_cross_entropy(output.hidden.flatten(0, 1), self.head.weight, targets.flatten(), "mean")
+        auxiliary: dict[str, Tensor] = {}
+        for record in output.records:
+            for name, value in record.losses.items():
+                auxiliary[name] = auxiliary[name] + value if name in auxiliary else value
+        return Losses(main, auxiliary, [record.load for record in output.records if record.load is not None])
+
+    @torch.no_grad()
+    def token_losses(
+        self, tokens: Tensor, targets: Tensor, documents: Tensor | None = None, positions: Tensor | None = None
+    ) -> Tensor:
+        """Nats of every target ``[B, T]``, float32; 0 where a target is -100."""
+        hidden = self(tokens, documents, positions).hidden
+        losses = linear_cross_entropy(hidden.flatten(0, 1), self.head.weight, targets.flatten(), "none")
+        return losses.view_as(targets)
+
+    def new_caches(self, batch: int, capacity: int) -> Caches:
+        """Empty caches for ``batch`` sequences of up to ``capacity`` tokens."""
+        windows = [layer.window for layer in self.config.plan()]
+        return Caches(windows, batch, capacity, self.embedding.weight.device)
+
+    def routers(self) -> list[Router]:
+        """The routers, first layer to last, in the order of ``Losses.loads``."""
+        return [module for module in self.modules() if isinstance(module, Router)]
+
+
+def initialise(model: Decoder, seed: int) -> Decoder:
+    """Set the weights from ``seed``, in place.
+
+    Linear and embedding matrices are N(0, init_std^2); a module with parameters of another kind has a method
+    ``initialise(generator, std)``; norms and activations keep the values they are constructed with.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    std = model.config.init_std
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, std=std, generator=generator)
+        elif hasattr(module, "initialise"):
+            module.initialise(generator, std)
+    return model

@@ -1,0 +1,1 @@
+"""Feed-forward layers: gated units, their activations, and mixtures of them."""

@@ -1,0 +1,20 @@
+"""The dense gated feed-forward."""
+
+from torch import Tensor, nn
+
+from lab.model.leaves.feed_forward import FeedForwardConfig
+
+
+class GatedFeedForward(nn.Module):
+    """``W_down act(W_gate x, W_up x)`` through ``hidden`` channels."""
+
+    def __init__(self, config: FeedForwardConfig, width: int, hidden: int) -> None:
+        super().__init__()
+        self.gate = nn.Linear(width, hidden, bias=False)
+        self.up = nn.Linear(width, hidden, bias=False)
+        self.down = nn.Linear(hidden, width, bias=False)
+        self.activation = config.build_activation(num_experts=None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[.., D] -> [.., D]``."""
+        return self.down(self.activation(self.gate(x), self.up(x)))

@@ -1,0 +1,94 @@
+"""Mixture of experts with a sigmoid router."""
+
+import torch
+from torch import Tensor, nn
+
+from lab.kernels.experts import expert_feed_forward
+from lab.model.feed_forward.gated import GatedFeedForward
+from lab.model.leaves.feed_forward import FeedForwardConfig
+from lab.model.leaves.router import SigmoidRouter
+from lab.model.record import Record
+
+
+class Router(nn.Module):
+    """Chooses top-k experts by ``sigmoid(W x) + bias`` (DeepSeek-V3, arXiv 2412.19437, equations 12 to 16).
+
+    Weights are the chosen sigmoids without the bias, divided by their sum and scaled. All in float32.
+    """
+
+    def __init__(self, config: SigmoidRouter, width: int) -> None:
+        super().__init__()
+        self.config = config
+        self.weight = nn.Parameter(torch.empty(config.num_experts, width))
+        self.selection_bias: Tensor
+        self.register_buffer("selection_bias", torch.zeros(config.num_experts, dtype=torch.float32))
+        self.bias_update_rate = config.bias_update_rate
+
+    def initialise(self, generator: torch.Generator, std: float) -> None:
+        """Router rows are N(0, std^2)."""
+        nn.init.normal_(self.weight, std=std, generator=generator)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """``x [B, T, D]`` to chosen experts ``[B, T, k]``, their weights and all scores ``[B, T, E]``, float32."""
+        with torch.autocast(x.device.type, enabled=False):
+            scores = torch.sigmoid(nn.functional.linear(x.float(), self.weight.float()))
+        chosen = self._eligible(scores.detach() + self.selection_bias).topk(self.config.top_k, dim=-1).indices
+        weights = scores.gather(-1, chosen)
+        weights = weights / (weights.sum(-1, keepdim=True) + 1e-20) * self.config.routed_scaling
+        return chosen, weights, scores
+
+    def _eligible(self, choice: Tensor) -> Tensor:
+        """Minus infinity outside the best groups; a group scores the sum of its two best experts."""
+        groups, kept = self.config.num_groups, self.config.num_groups_kept
+        if groups == kept:
+            return choice
+        grouped = choice.unflatten(-1, (groups, -1))
+        best = grouped.topk(2, dim=-1).values.sum(-1).topk(kept, dim=-1).indices
+        outside = torch.ones_like(grouped[..., 0], dtype=torch.bool).scatter(-1, best, False)
+        return grouped.masked_fill(outside.unsqueeze(-1), -torch.inf).flatten(-2)
+
+
+class MixtureOfExperts(nn.Module):
+    """Routed experts plus shared ones that see every token: ``sum_k w_k E_k(x) + E_shared(x)``.
+
+    Expert weights are stacked: ``w_in [E, 2F, D]`` (gate rows first) and ``w_out [E, D, F]``.
+    """
+
+    def __init__(self, config: SigmoidRouter, width: int, unit: FeedForwardConfig) -> None:
+        super().__init__()
+        self.router = Router(config, width)
+        self.w_in = nn.Parameter(torch.empty(config.num_experts, 2 * config.expert_width, width))
+        self.w_out = nn.Parameter(torch.empty(config.num_experts, width, config.expert_width))
+        self.activation = unit.build_activation(config.num_experts)
+        shared_width = config.num_shared * config.expert_width
+        self.shared = GatedFeedForward(unit, width, shared_width) if shared_width else None
+        self.balance_loss_weight = config.balance_loss_weight
+
+    def initialise(self, generator: torch.Generator, std: float) -> None:
+        """Expert matrices are N(0, std^2)."""
+        for stack in (self.w_in, self.w_out):
+            nn.init.normal_(stack, std=std, generator=generator)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Record]:
+        """``x [B, T, D] -> [B, T, D]`` with the load of each expert and the balance loss."""
+        chosen, weights, scores = self.router(x)
+        flat = expert_feed_forward(
+            x.flatten(0, 1), chosen.flatten(0, 1), weights.flatten(0, 1), self.w_in, self.w_out, self.activation
+        )
+        y = flat.view_as(x)
+        if self.shared is not None:
+            y = y + self.shared(x)
+        return y, self._record(chosen, scores)
+
+    def _record(self, chosen: Tensor, scores: Tensor) -> Record:
+        """Loads, and the sequence-wise balance loss ``alpha sum_i f_i P_i`` (arXiv 2412.19437, equations 17 to 20)."""
+        batch, length, num_experts = scores.shape
+        top_k = chosen.shape[-1]
+        rows = torch.arange(batch, device=chosen.device).view(-1, 1, 1) * num_experts
+        counts = torch.bincount((chosen + rows).flatten(), minlength=batch * num_experts).view(batch, num_experts)
+        record = Record(load=counts.sum(0))
+        if self.training and self.balance_loss_weight > 0:
+            fraction = counts * (num_experts / (top_k * length))
+            probability = (scores / scores.sum(-1, keepdim=True)).mean(dim=1)
+            record.losses["balance"] = self.balance_loss_weight * (fraction * probability).sum(-1).mean()
+        return record
