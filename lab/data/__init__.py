@@ -1,0 +1,1 @@
+"""Corpora, the tokenizer, and the loader that turns them into training batches."""

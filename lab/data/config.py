@@ -1,0 +1,128 @@
+"""What the data room can be asked for. Plain dataclasses: nothing heavy is imported to read a configuration."""
+
+import re
+from dataclasses import dataclass, field
+
+from lab.errors import ConfigError
+
+LANGUAGES = ("ko", "en", "code")
+"""The languages a corpus may hold: Korean prose, English prose, Python code."""
+
+MAX_VOCAB_SIZE = 2**20
+
+
+def _default_mixture() -> dict[str, float]:
+    return {"ko": 0.5, "en": 0.25, "code": 0.25}
+
+
+@dataclass
+class DataConfig:
+    """Where the text comes from and how it is shared out. ``kind`` names the subclass."""
+
+    kind: str
+    mixture: dict[str, float] = field(default_factory=_default_mixture)
+    held_out_fraction: float = 0.02
+    split_salt: str = "sovereign"
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.mixture) - set(LANGUAGES))
+        _require(not unknown, "data.mixture", self.mixture, f"its keys must be among {', '.join(LANGUAGES)}")
+        weights = self.mixture.values()
+        _require(
+            all(weight >= 0 for weight in weights) and sum(weights) > 0,
+            "data.mixture",
+            self.mixture,
+            "weights must be at least 0 and one must be above it",
+        )
+        _require(
+            0 < self.held_out_fraction <= 0.5,
+            "data.held_out_fraction",
+            self.held_out_fraction,
+            "it must be above 0 and at most 0.5",
+        )
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages with a weight above zero, in the fixed order of :data:`LANGUAGES`."""
+        return tuple(language for language in LANGUAGES if self.mixture.get(language, 0) > 0)
+
+
+@dataclass
+class PackagesData(DataConfig):
+    """Text extracted from pinned wheels; see ``lab/data/sources/wheels.py`` for the list."""
+
+
+@dataclass
+class FolderData(DataConfig):
+    """Every .txt, .md, .jsonl, .parquet and .py file below a local folder."""
+
+    path: str = field(kw_only=True)
+    text_field: str = "text"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(bool(self.path.strip()), "data.path", repr(self.path), "it must be a folder of text files")
+        _require(bool(self.text_field), "data.text_field", repr(self.text_field), "it must name a field")
+
+
+@dataclass
+class HubSource:
+    """One data set of the hub, pinned to a commit; at most ``max_documents`` are streamed from it."""
+
+    dataset: str
+    revision: str
+    max_documents: int
+    config: str | None = None
+    split: str = "train"
+    text_field: str = "text"
+
+    def __post_init__(self) -> None:
+        _require(
+            re.fullmatch(r"[0-9a-f]{40}", self.revision) is not None,
+            "data.sources.*.revision",
+            self.revision,
+            "it must be a commit of the data set, 40 hexadecimal digits, so that a run can be repeated",
+        )
+        _require(
+            self.max_documents >= 2, "data.sources.*.max_documents", self.max_documents, "it must be at least 2"
+        )
+
+
+@dataclass
+class HubData(DataConfig):
+    """Documents streamed from the Hugging Face hub, one pinned data set a language."""
+
+    sources: dict[str, HubSource] = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        unknown = sorted(set(self.sources) - set(LANGUAGES))
+        _require(
+            not unknown and bool(self.sources),
+            "data.sources",
+            list(self.sources),
+            f"it needs one data set or more, keyed by {', '.join(LANGUAGES)}",
+        )
+
+
+@dataclass
+class TokenizerConfig:
+    """A byte-level byte-pair tokenizer trained on the training split."""
+
+    kind: str
+    vocab_size: int
+
+    def __post_init__(self) -> None:
+        _require(self.kind == "byte_bpe", "tokenizer.kind", self.kind, "it can be byte_bpe")
+        # 256 bytes and 3 special tokens are always there, and one merge makes it a byte-pair tokenizer.
+        _require(
+            260 <= self.vocab_size <= MAX_VOCAB_SIZE,
+            "tokenizer.vocab_size",
+            self.vocab_size,
+            f"it must be from 260 to {MAX_VOCAB_SIZE}",
+        )
+
+
+def _require(condition: bool, key: str, value: object, allowed: str) -> None:
+    if not condition:
+        raise ConfigError(f"{key}={value} cannot be used: {allowed}.")
