@@ -28,7 +28,18 @@ from lab.data.config import DataConfig, FolderData, HubData, PackagesData, Token
 from lab.errors import ConfigError
 from lab.evaluation.config import EvaluationConfig
 from lab.model.config import ModelConfig
-from lab.model.leaves import attention, feed_forward, norm, position, residual, router
+from lab.model.leaves import (
+    attention,
+    feed_forward,
+    latent_differential,
+    linear_attention,
+    multi_token,
+    norm,
+    position,
+    residual,
+    router,
+    sparse_latent,
+)
 from lab.model.size import Size
 from lab.model.size import size as size_of_model
 from lab.trainer.config import (
@@ -47,7 +58,12 @@ KINDS: dict[type, dict[str, type]] = {
         "grouped_query": attention.GroupedQuery,
         "grouped_query_normed": attention.GroupedQueryNormed,
         "latent": attention.Latent,
+        "grouped_query_gated": attention.GroupedQueryGated,
         "grouped_differential": attention.GroupedDifferential,
+        "sparse_latent": sparse_latent.SparseLatent,
+        "latent_differential": latent_differential.LatentDifferential,
+        "kimi_delta": linear_attention.KimiDelta,
+        "none": linear_attention.NoLinear,
     },
     position.PositionConfig: {
         "none": position.NoPosition,
@@ -56,10 +72,24 @@ KINDS: dict[type, dict[str, type]] = {
         "yarn": position.Yarn,
         "yarn_on_global": position.YarnOnGlobal,
     },
-    feed_forward.FeedForwardConfig: {"swiglu": feed_forward.SwiGLU, "polynorm": feed_forward.PolyNorm},
+    feed_forward.FeedForwardConfig: {
+        "swiglu": feed_forward.SwiGLU,
+        "clamped_swiglu": feed_forward.ClampedSwiGLU,
+        "polynorm": feed_forward.PolyNorm,
+        "sigmoid_polynorm": feed_forward.SigmoidPolyNorm,
+    },
     router.RouterConfig: {"none": router.NoRouter, "sigmoid": router.SigmoidRouter},
-    residual.ResidualConfig: {"pre_norm": residual.PreNorm, "dual_norm": residual.DualNorm},
-    norm.NormConfig: {"rms": norm.Rms},
+    residual.ResidualConfig: {
+        "pre_norm": residual.PreNorm,
+        "dual_norm": residual.DualNorm,
+        "hyper_connections": residual.HyperConnections,
+    },
+    norm.NormConfig: {"rms": norm.Rms, "gated_rms": norm.GatedRms},
+    multi_token.MultiTokenConfig: {
+        "none": multi_token.NoMultiToken,
+        "shared_block": multi_token.SharedBlock,
+        "hidden_first_block": multi_token.HiddenFirstBlock,
+    },
     DataConfig: {"packages": PackagesData, "folder": FolderData, "hub": HubData},
     OptimizerConfig: {"adamw": AdamWConfig, "muon": MuonConfig},
 }

@@ -6,6 +6,7 @@ from lab.model.leaves.attention import MixerConfig
 from lab.model.leaves.base import CacheSize, require, require_positive
 from lab.model.leaves.feed_forward import FeedForwardConfig
 from lab.model.leaves.layers import MIXERS, LayerPlan, LayersConfig
+from lab.model.leaves.multi_token import MultiTokenConfig
 from lab.model.leaves.norm import NormConfig
 from lab.model.leaves.position import PositionConfig
 from lab.model.leaves.residual import ResidualConfig
@@ -28,15 +29,20 @@ class ModelConfig:
     init_std: float
     layers: LayersConfig
     attention: MixerConfig
+    linear_attention: MixerConfig
     position: PositionConfig
     feed_forward: FeedForwardConfig
     router: RouterConfig
     residual: ResidualConfig
     norm: NormConfig
+    multi_token: MultiTokenConfig
 
     def __post_init__(self) -> None:
         require_positive("model", width=self.width, vocab_size=self.vocab_size, max_positions=self.max_positions)
         require(self.init_std > 0, "model.init_std", self.init_std, "it must be above 0")
+        if self.linear_attention.kind == "none":
+            letters = self.layers.letters()
+            require("D" not in letters, "model.layers.pattern", letters, "D needs a model.linear_attention other than none")
 
     def plan(self) -> list[LayerPlan]:
         """What each layer is made of, first to last."""
@@ -46,6 +52,7 @@ class ModelConfig:
             plans.append(
                 LayerPlan(
                     index=index,
+                    depth=self.layers.count,
                     mixer=mixer,
                     window=self.layers.window_of(index) if mixer == "local" else None,
                     sparse=self.router.has_experts and index >= self.layers.num_dense,
@@ -56,7 +63,7 @@ class ModelConfig:
 
     def mixer(self, layer: LayerPlan) -> MixerConfig:
         """The leaf that mixes tokens in ``layer``."""
-        return self.attention
+        return self.linear_attention if layer.mixer == "linear" else self.attention
 
     def cache(self) -> CacheSize:
         """Bytes that decoding keeps for one sequence, all layers, in bfloat16."""

@@ -24,8 +24,8 @@ class Block(nn.Module):
         width, norm, unit = config.width, config.norm, config.feed_forward
         self.mixer = config.mixer(layer).build(width, layer, norm)
         self.mixer_join = config.residual.build(width, "attention", norm)
-        sparse = config.router.build(width, unit) if layer.sparse else None
-        self.feed_forward = sparse or GatedFeedForward(unit, width, unit.width)
+        sparse = config.router.build(width, unit, layer) if layer.sparse else None
+        self.feed_forward = sparse or GatedFeedForward(unit, width, unit.width, layer)
         self.feed_forward_join = config.residual.build(width, feed_forward_site(layer), norm)
 
     def forward(self, x: Tensor, context: Context, cache: LayerCache | None) -> tuple[Tensor, Record]:

@@ -6,7 +6,7 @@ A test builds every model on the meta device and holds this arithmetic to the la
 from dataclasses import asdict, dataclass
 
 from lab.model.config import ModelConfig
-from lab.model.leaves.layers import LayerPlan
+from lab.model.leaves.layers import LayerPlan, keys_seen
 
 BYTES_PER_WEIGHT = 2  # weights are published and served in bfloat16
 BACKWARD_OVER_FORWARD = 2  # every product of the forward pass has two in the backward pass
@@ -66,6 +66,7 @@ def _parts(config: ModelConfig, plan: list[LayerPlan], active: bool) -> dict[str
         "dense feed-forward": (len(plan) - sparse) * unit.num_params(width, unit.width),
         "experts and router": sparse * router.num_params(width, unit, active) if sparse else 0,
         "norms and joins": joins + config.norm.num_params(width, "final"),
+        "multi-token": config.multi_token.num_params(width, config.attention, unit, config.norm),
         "head": 0 if config.tied_embeddings else config.vocab_size * width,
     }
 
@@ -74,12 +75,14 @@ def _forward_flops(config: ModelConfig, plan: list[LayerPlan], sequence: int) ->
     width, unit = config.width, config.feed_forward
     total = 2.0 * config.vocab_size * width
     for layer in plan:
-        total += config.mixer(layer).flops_per_token(width, layer.keys_seen(sequence))
+        total += config.mixer(layer).flops_per_token(width, keys_seen(layer.window, sequence))
         if layer.sparse:
             total += 2 * config.router.num_params(width, unit, active=True)
         else:
             total += 2 * unit.num_params(width, unit.width)
-    return total
+        for site in ("attention", feed_forward_site(layer)):
+            total += config.residual.flops_per_token(width, site, config.norm)
+    return total + config.multi_token.flops_per_token(width, config.vocab_size, config.attention, unit, sequence)
 
 
 def feed_forward_site(layer: LayerPlan) -> str:

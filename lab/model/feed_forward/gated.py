@@ -3,17 +3,18 @@
 from torch import Tensor, nn
 
 from lab.model.leaves.feed_forward import FeedForwardConfig
+from lab.model.leaves.layers import LayerPlan
 
 
 class GatedFeedForward(nn.Module):
     """``W_down act(W_gate x, W_up x)`` through ``hidden`` channels."""
 
-    def __init__(self, config: FeedForwardConfig, width: int, hidden: int) -> None:
+    def __init__(self, config: FeedForwardConfig, width: int, hidden: int, layer: LayerPlan) -> None:
         super().__init__()
         self.gate = nn.Linear(width, hidden, bias=False)
         self.up = nn.Linear(width, hidden, bias=False)
         self.down = nn.Linear(hidden, width, bias=False)
-        self.activation = config.build_activation(num_experts=None)
+        self.activation = config.build_activation(layer, num_experts=None)
 
     def forward(self, x: Tensor) -> Tensor:
         """``[.., D] -> [.., D]``."""

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from lab.kernels.experts import expert_feed_forward
 from lab.model.feed_forward.gated import GatedFeedForward
 from lab.model.leaves.feed_forward import FeedForwardConfig
+from lab.model.leaves.layers import LayerPlan
 from lab.model.leaves.router import SigmoidRouter
 from lab.model.record import Record
 
@@ -38,14 +39,14 @@ class Router(nn.Module):
         return chosen, weights, scores
 
     def _eligible(self, choice: Tensor) -> Tensor:
-        """Minus infinity outside the best groups; a group scores the sum of its two best experts."""
+        """Scores with those outside the best groups replaced; a group scores the sum of its two best experts."""
         groups, kept = self.config.num_groups, self.config.num_groups_kept
         if groups == kept:
             return choice
         grouped = choice.unflatten(-1, (groups, -1))
         best = grouped.topk(2, dim=-1).values.sum(-1).topk(kept, dim=-1).indices
         outside = torch.ones_like(grouped[..., 0], dtype=torch.bool).scatter(-1, best, False)
-        return grouped.masked_fill(outside.unsqueeze(-1), -torch.inf).flatten(-2)
+        return grouped.masked_fill(outside.unsqueeze(-1), self.config.score_outside_groups).flatten(-2)
 
 
 class MixtureOfExperts(nn.Module):
@@ -54,14 +55,14 @@ class MixtureOfExperts(nn.Module):
     Expert weights are stacked: ``w_in [E, 2F, D]`` (gate rows first) and ``w_out [E, D, F]``.
     """
 
-    def __init__(self, config: SigmoidRouter, width: int, unit: FeedForwardConfig) -> None:
+    def __init__(self, config: SigmoidRouter, width: int, unit: FeedForwardConfig, layer: LayerPlan) -> None:
         super().__init__()
         self.router = Router(config, width)
         self.w_in = nn.Parameter(torch.empty(config.num_experts, 2 * config.expert_width, width))
         self.w_out = nn.Parameter(torch.empty(config.num_experts, width, config.expert_width))
-        self.activation = unit.build_activation(config.num_experts)
+        self.activation = unit.build_activation(layer, config.num_experts)
         shared_width = config.num_shared * config.expert_width
-        self.shared = GatedFeedForward(unit, width, shared_width) if shared_width else None
+        self.shared = GatedFeedForward(unit, width, shared_width, layer) if shared_width else None
         self.balance_loss_weight = config.balance_loss_weight
 
     def initialise(self, generator: torch.Generator, std: float) -> None:

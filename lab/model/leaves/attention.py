@@ -172,3 +172,20 @@ class GroupedDifferential(MixerConfig):
 
     def build(self, width: int, layer: LayerPlan, norm: NormConfig) -> Any:
         return load("lab.model.attention.grouped_differential:GroupedDifferentialAttention")(self, width, layer)
+
+
+@dataclass
+class GroupedQueryGated(GroupedQuery):
+    """Grouped-query attention with an elementwise sigmoid gate on its output (Solar Open 2, arXiv 2607.20062).
+
+    ``y * sigmoid(W_g x)`` over all ``num_heads x head_dim`` channels, before the output projection.
+    """
+
+    def num_params(self, width: int) -> int:
+        return super().num_params(width) + width * self.num_heads * self.head_dim
+
+    def flops_per_token(self, width: int, keys: float) -> float:
+        return super().flops_per_token(width, keys) + 2 * width * self.num_heads * self.head_dim
+
+    def build(self, width: int, layer: LayerPlan, norm: NormConfig) -> Any:
+        return load("lab.model.attention.grouped_query:GatedGroupedQueryAttention")(self, width, layer)

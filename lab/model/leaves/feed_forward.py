@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.model.leaves.base import Leaf, load, require, require_positive
+from lab.model.leaves.layers import LayerPlan
 
 
 @dataclass
@@ -23,7 +24,7 @@ class FeedForwardConfig(Leaf):
         """Parameters of one gated unit from ``width`` through ``hidden`` channels and back."""
         return 3 * width * hidden + self.activation_params()
 
-    def build_activation(self, num_experts: int | None) -> Any:
+    def build_activation(self, layer: LayerPlan, num_experts: int | None) -> Any:
         """A module ``(gate [.., F], up [.., F], expert_of_row | None) -> [.., F]``.
 
         ``num_experts`` asks for one set of activation parameters an expert; None for a single set.
@@ -35,7 +36,7 @@ class FeedForwardConfig(Leaf):
 class SwiGLU(FeedForwardConfig):
     """``silu(gate) * up`` (arXiv 2002.05202)."""
 
-    def build_activation(self, num_experts: int | None) -> Any:
+    def build_activation(self, layer: LayerPlan, num_experts: int | None) -> Any:
         return load("lab.model.feed_forward.activation:SwiGLU")()
 
 
@@ -52,5 +53,45 @@ class PolyNorm(FeedForwardConfig):
     def activation_params(self) -> int:
         return 4  # cubic, square and linear weight, one bias
 
-    def build_activation(self, num_experts: int | None) -> Any:
+    def build_activation(self, layer: LayerPlan, num_experts: int | None) -> Any:
         return load("lab.model.feed_forward.activation:PolyNorm")(self.eps, num_experts)
+
+
+@dataclass
+class ClampedSwiGLU(SwiGLU):
+    """SwiGLU whose inputs are clamped in the last ``clamped_layers`` layers (K-EXAONE 2.0, arXiv 2608.04505).
+
+    The gate is clamped above at ``limit``, the up projection to ``[-limit, limit]``, before the activation, in routed,
+    shared and dense units alike.
+    """
+
+    limit: float = 7.0
+    clamped_layers: int = 16
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.limit > 0, "model.feed_forward.limit", self.limit, "it must be above 0")
+        key = "model.feed_forward.clamped_layers"
+        require(self.clamped_layers >= 0, key, self.clamped_layers, "it must be at least 0")
+
+    def build_activation(self, layer: LayerPlan, num_experts: int | None) -> Any:
+        if layer.index < layer.depth - self.clamped_layers:
+            return super().build_activation(layer, num_experts)
+        return load("lab.model.feed_forward.activation:ClampedSwiGLU")(self.limit)
+
+
+@dataclass
+class SigmoidPolyNorm(PolyNorm):
+    """PolyNorm with sigmoid-bounded weights and a scaled output (Motif 3, arXiv 2608.09119).
+
+    ``output_scale * PolyNorm(gate; sigmoid(w), b) * up``; routed experts clamp their bias to ``+-bias_clamp``, dense
+    and shared units do not.
+    """
+
+    output_scale: float = 0.5
+    bias_clamp: float = 0.5
+
+    def build_activation(self, layer: LayerPlan, num_experts: int | None) -> Any:
+        clamp = self.bias_clamp if num_experts is not None else None
+        module = load("lab.model.feed_forward.activation:SigmoidPolyNorm")
+        return module(self.eps, num_experts, self.output_scale, clamp)

@@ -5,34 +5,37 @@ from dataclasses import dataclass, field
 from lab.model.leaves.base import require, require_positive
 from lab.model.leaves.position import Rotation
 
-MIXERS = {"L": "local", "G": "global"}
+MIXERS = {"L": "local", "G": "global", "D": "linear"}
 
 
 @dataclass(frozen=True)
 class LayerPlan:
     """What one layer is made of.
 
-    ``mixer`` is ``local`` (attention with a window) or ``global`` (attention over everything); ``window`` counts the keys a query sees, itself included, None = all; ``sparse`` tells experts from a
-    dense feed-forward; ``rotation`` is None where the layer has no position signal.
+    ``mixer`` is ``local`` (attention with a window), ``global`` (attention over everything) or ``linear`` (a recurrent
+    mixer); ``window`` counts the keys a query sees, itself included, None = all; ``sparse`` tells experts from a
+    dense feed-forward; ``rotation`` is None where the layer has no position signal; ``depth`` layers make the stack.
     """
 
     index: int
+    depth: int
     mixer: str
     window: int | None
     sparse: bool
     rotation: Rotation | None
 
-    def keys_seen(self, sequence: int) -> float:
-        """Average number of keys a query attends to over a causal sequence of ``sequence`` tokens."""
-        window = min(self.window or sequence, sequence)
-        return window - window * (window - 1) / (2 * sequence)
+
+def keys_seen(window: int | None, sequence: int) -> float:
+    """Average number of keys a query attends to over a causal sequence of ``sequence`` tokens; window None = all."""
+    reach = min(window or sequence, sequence)
+    return reach - reach * (reach - 1) / (2 * sequence)
 
 
 @dataclass
 class LayersConfig:
     """The stack: ``lead`` gives the first layers one letter each, then ``pattern`` is tiled to the end.
 
-    Letters: ``L`` local attention, ``G`` global attention. ``windows`` overrides the window of
+    Letters: ``L`` local attention, ``G`` global attention, ``D`` linear mixer. ``windows`` overrides the window of
     single layers. The first ``num_dense`` layers have a dense feed-forward even where the model has experts.
     """
 
@@ -47,7 +50,7 @@ class LayersConfig:
         require_positive("model.layers", count=self.count, window=self.window)
         for name, letters in (("pattern", self.pattern or "?"), ("lead", self.lead)):
             unknown = sorted(set(letters) - set(MIXERS))
-            require(not unknown, f"model.layers.{name}", letters, "it is spelled with L (local) and G (global)")
+            require(not unknown, f"model.layers.{name}", letters, "it is spelled with L (local), G (global), D (linear)")
         require(
             0 <= self.num_dense <= self.count,
             "model.layers.num_dense",

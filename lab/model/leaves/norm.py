@@ -31,3 +31,29 @@ class NormConfig(Leaf):
 @dataclass
 class Rms(NormConfig):
     """Plain RMSNorm at every site."""
+
+
+@dataclass
+class GatedRms(NormConfig):
+    """RMSNorm gated by itself through a low rank, at the inputs of attention and experts (A.X K2, arXiv 2608.30181).
+
+    ``y = norm(x)``; ``y * sigmoid(W_up silu(W_down y))`` with ``rank`` channels between. Dense feed-forward inputs,
+    the final norm and norms inside mixers stay plain.
+    """
+
+    rank: int = 16
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.rank >= 1, "model.norm.rank", self.rank, "it must be at least 1")
+
+    def _gated(self, site: str) -> bool:
+        return site in ("attention", "experts")
+
+    def num_params(self, width: int, site: str) -> int:
+        return width + (2 * self.rank * width if self._gated(site) else 0)
+
+    def build(self, width: int, site: str) -> Any:
+        if not self._gated(site):
+            return super().build(width, site)
+        return load("lab.model.norm:GatedRMSNorm")(width, self.eps, self.rank)

@@ -5,6 +5,7 @@ from typing import Any
 
 from lab.model.leaves.base import Leaf, load, require, require_positive
 from lab.model.leaves.feed_forward import FeedForwardConfig
+from lab.model.leaves.layers import LayerPlan
 
 
 @dataclass
@@ -20,7 +21,7 @@ class RouterConfig(Leaf):
         """Parameters of one mixture layer; ``active`` counts only what one token uses."""
         raise NotImplementedError
 
-    def build(self, width: int, unit: FeedForwardConfig) -> Any:
+    def build(self, width: int, unit: FeedForwardConfig, layer: LayerPlan) -> Any:
         """The mixture module of one layer."""
         raise NotImplementedError
 
@@ -36,7 +37,8 @@ class SigmoidRouter(RouterConfig):
 
     The bias steers selection only, gets no gradient and moves by ``bias_update_rate`` against the load after each
     step; ``balance_loss_weight`` weights the sequence-wise auxiliary loss. With ``num_groups`` > 1 only experts of the
-    ``num_groups_kept`` best groups (sum of their two best scores) can be chosen. ``routed_scaling`` multiplies the
+    ``num_groups_kept`` best groups (sum of their two best scores) can be chosen: the others score ``score_outside_groups`` (minus infinity
+    in A.X K1, 0 in A.X K2). ``routed_scaling`` multiplies the
     normalised weights of the routed experts; ``num_shared`` experts see every token.
     """
 
@@ -46,6 +48,7 @@ class SigmoidRouter(RouterConfig):
     num_shared: int = 1
     num_groups: int = 1
     num_groups_kept: int = 1
+    score_outside_groups: float = float("-inf")
     routed_scaling: float = 1.0
     bias_update_rate: float = 1e-3
     balance_loss_weight: float = 1e-4
@@ -90,5 +93,5 @@ class SigmoidRouter(RouterConfig):
         shared = unit.num_params(width, self.num_shared * self.expert_width) if self.num_shared else 0
         return routed * unit.num_params(width, self.expert_width) + shared + self.num_experts * width
 
-    def build(self, width: int, unit: FeedForwardConfig) -> Any:
-        return load("lab.model.feed_forward.mixture:MixtureOfExperts")(self, width, unit)
+    def build(self, width: int, unit: FeedForwardConfig, layer: LayerPlan) -> Any:
+        return load("lab.model.feed_forward.mixture:MixtureOfExperts")(self, width, unit, layer)
