@@ -1,0 +1,75 @@
+"""Learning curves over training FLOPs, averaged over seeds: the numbers behind the loss figure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from lab.report.race import Race, Standing
+from lab.report.runs import Run
+
+GRID_POINTS = 140
+SMOOTHING = 0.03  # share of a run's logged steps that the running mean covers at most
+
+
+@dataclass(frozen=True)
+class Curve:
+    """``flops`` [N] rising, ``mean``, ``low`` and ``high`` [N] in bits per token over ``num_runs`` runs."""
+
+    standing: Standing
+    flops: np.ndarray
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    num_runs: int
+
+    def at(self, flops: np.ndarray) -> np.ndarray:
+        return np.interp(flops, self.flops, self.mean)
+
+
+def learning_curves(race: Race) -> list[Curve]:
+    """One curve a contender that has logged at least two steps, in the order of the standings."""
+    curves = [_curve(standing) for standing in race.standings]
+    return [curve for curve in curves if curve is not None]
+
+
+def _curve(standing: Standing) -> Curve | None:
+    series = [bits for run in standing.runs if len(bits := _smoothed_bits(run)) > 1]
+    if not series:
+        return None
+    start, end = max(bits.index[0] for bits in series), min(bits.index[-1] for bits in series)
+    if end <= start:
+        return None
+    # Even in the logarithm for the early fall, and even in FLOPs for the end.
+    flops = np.union1d(np.geomspace(start, end, GRID_POINTS), np.linspace(start, end, GRID_POINTS))
+    values = np.stack([np.interp(flops, bits.index, bits.to_numpy()) for bits in series])
+    return Curve(standing, flops, values.mean(0), values.min(0), values.max(0), len(series))
+
+
+def _smoothed_bits(run: Run) -> pd.Series:
+    """Training loss in bits per token against FLOPs, a running mean over a small share of the steps."""
+    metrics = run.metrics
+    if "flops" not in metrics or not {"train/bits_per_token", "train/loss"} & set(metrics.columns):
+        return pd.Series(dtype=float)
+    if "train/bits_per_token" in metrics:
+        bits = metrics["train/bits_per_token"]
+    else:
+        bits = metrics["train/loss"] / math.log(2)
+    series = pd.Series(bits.to_numpy(float), index=metrics["flops"].to_numpy(float))
+    series = series[np.isfinite(series) & (series.index > 0)]
+    return pd.Series(running_mean(series.to_numpy(), round(SMOOTHING * len(series) / 2)), index=series.index)
+
+
+def running_mean(values: np.ndarray, reach: int) -> np.ndarray:
+    """The mean over up to ``reach`` neighbours on either side.
+
+    There are never more after than before, so that the steep beginning isn't flattened.
+    """
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    index = np.arange(len(values))
+    before = np.minimum(index, reach)
+    after = np.minimum(before, len(values) - 1 - index)
+    return (sums[index + after + 1] - sums[index - before]) / (after + before + 1)

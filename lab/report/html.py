@@ -1,0 +1,202 @@
+"""The race as one page: a self-contained HTML file, in light and dark, for desk and phone."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab.report import blueprints, fairness, formats, plots
+from lab.report.race import LANGUAGES, Race, race_table, read_race
+from lab.report.reading import read_aloud
+from lab.report.runs import flatten
+from lab.report.tables import to_csv
+from lab.trainer.files import write_text
+
+PAGE = Path(__file__).parent / "page"  # the page's template, style sheet and script
+COMMAND = "make race"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A plain table of texts for the page; the first column names the row, numbers stand to the right."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    @property
+    def numeric(self) -> frozenset[int]:
+        """Columns of a headed table that hold nothing but numbers."""
+        return frozenset(
+            index
+            for index in range(1, len(self.header))
+            if all(row[index].replace(",", "").replace(".", "", 1).isdecimal() for row in self.rows)
+        )
+
+
+def race_report(race_folder: Path | str) -> Path:
+    """Writes ``report.html`` into a race folder, whole or not at all, and returns its path.
+
+    Raises ConfigError where the folder isn't a race folder. Runs that are missing or unfinished are named in the
+    text.
+    """
+    race = read_race(race_folder)
+    path = race.folder / "report.html"
+    write_text(path, race_page(race))
+    return path
+
+
+def race_page(race: Race) -> str:
+    """The page's HTML."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(PAGE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    table = race_table(race)
+    sentences = read_aloud(race)
+    return environment.get_template("race.html").render(
+        style=Markup((PAGE / "style.css").read_text(encoding="utf-8") + _series_colours(race)),
+        script=Markup((PAGE / "script.js").read_text(encoding="utf-8")),
+        facts=_facts(race),
+        lead=sentences[0],
+        sentences=sentences[1:],
+        table=table,
+        groups=[
+            (group, len(list(columns)))
+            for group, columns in groupby(table.columns, lambda column: column.group)
+        ],
+        best={column.key: table.best_rows(column) for column in table.columns},
+        standings={standing.key: standing for standing in race.standings},
+        csv=base64.b64encode(to_csv(table).encode()).decode(),
+        figures={
+            name: {kind: Markup(svg) for kind, svg in svgs.items()} for name, svgs in _figures(race).items()
+        },
+        tokenizers_equal=fairness.tokenizers_equal(race),
+        held=fairness.held_equal(race),
+        corpus=_grids(race.description.get("corpus", {})),
+        environment=_environment(race),
+        settings=_yaml(fairness.shared_settings(race)),
+        models=_models(race),
+        command=race.description.get("command", COMMAND),
+        updated=max((str(run.status.get("updated", "")) for run in race.runs), default="")[:16].replace(
+            "T", " "
+        ),
+    )
+
+
+def _figures(race: Race) -> dict[str, dict[str, str]]:
+    return {
+        "languages": plots.draw(
+            plots.language_figure, race, "languages", "Bits per byte by language and contender"
+        ),
+        "loss": plots.draw(plots.loss_figure, race, "loss", "Training loss against training FLOPs"),
+        "probes": plots.draw(plots.probe_figure, race, "probes", "Probe accuracy by contender"),
+        "layers": plots.draw(blueprints.layer_figure, race, "layers", "Layers of each contender"),
+        "parameters": plots.draw(
+            blueprints.parameter_figure, race, "parameters", "Parameters of each contender"
+        ),
+        "cache": plots.draw(plots.cache_figure, race, "cache", "Cache bytes against context length"),
+    }
+
+
+def _facts(race: Race) -> list[tuple[str, str, str]]:
+    """The race in four figures: English label, Korean label, value."""
+    runs = len(race.standings) * len(race.seeds)
+    judged = sum(len(standing.judged) for standing in race.standings)
+    facts = [
+        ("contenders", "참가 모델", str(len(race.standings))),
+        ("runs judged", "평가한 학습", f"{judged} of {runs}"),
+        ("training FLOPs each", "모델별 학습 연산량", formats.flops(race.description.get("budget_flops"))),
+    ]
+    tokens = [tokens for standing in race.standings if (tokens := standing.mean("training.tokens"))]
+    if tokens:
+        low, high = formats.count(min(tokens)), formats.count(max(tokens))
+        facts.append(("training tokens each", "모델별 학습 토큰", low if low == high else f"{low}–{high}"))
+    return facts
+
+
+def _series_colours(race: Race) -> str:
+    """CSS variables ``--series-<key>`` for the contenders of this race."""
+    colours = [
+        f"  --series-{identity.key}: light-dark({identity.light}, {identity.dark});\n"
+        for identity in (standing.identity for standing in race.standings)
+    ]
+    return f"\n:root {{\n{''.join(colours)}}}\n"
+
+
+def _grids(content: Mapping[str, Any]) -> list[tuple[str, Grid]]:
+    """A nested summary as tables: one for the plain values, one for each list or mapping of records."""
+    plain = [(key, _text(value)) for key, value in content.items() if not _records(value)]
+    grids = [("", Grid((), plain))] if plain else []
+    for key, value in content.items():
+        records = _records(value)
+        if records:
+            columns = list(dict.fromkeys(column for record in records.values() for column in record))
+            named = isinstance(value, Mapping)
+            rows = [
+                ([LANGUAGES.get(name, name)] if named else [])
+                + [_text(record.get(column, "")) for column in columns]
+                for name, record in records.items()
+            ]
+            header = ([""] if named else []) + [column.replace("_", " ") for column in columns]
+            grids.append((key.replace("_", " "), Grid(header, rows)))
+    return grids
+
+
+def _records(value: Any) -> dict[str, dict[str, Any]]:
+    """A list or mapping of mappings as name -> flat record; empty for anything else."""
+    items = (
+        value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    )
+    records = {str(name): record for name, record in items}
+    if not records or not all(isinstance(record, Mapping) for record in records.values()):
+        return {}
+    return {name: flatten(dict(record)) for name, record in records.items()}
+
+
+def _environment(race: Race) -> Grid:
+    """The environments of all runs in one: more than one value where runs differ."""
+    environments = [flatten(run.environment) for run in race.runs if run.environment]
+    keys = dict.fromkeys(key for environment in environments for key in environment)
+    rows = []
+    for key in keys:
+        values = dict.fromkeys(_text(environment[key]) for environment in environments if key in environment)
+        rows.append((key.replace("_", " ").replace(".", " · "), "; ".join(values)))
+    return Grid((), rows)
+
+
+def _models(race: Race) -> list[tuple[str, str]]:
+    """Each contender's model settings as YAML, from the first of its runs that has a config."""
+    models = []
+    for standing in race.standings:
+        config = next((run.config["model"] for run in standing.runs if "model" in run.config), None)
+        if config is not None:
+            models.append((standing.identity.title, _yaml(config)))
+    return models
+
+
+def _yaml(content: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(
+        dict(content), sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
+    )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, list):
+        return ", ".join(map(_text, value))
+    return "" if value is None else str(value)

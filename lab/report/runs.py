@@ -1,0 +1,184 @@
+"""Reading run folders: the only input of every table, figure and page.
+
+A run folder stands alone, but it may be half finished: the trainer writes ``metrics.jsonl`` while we read it,
+a crash cuts a line short, and a run that failed has no ``results.json``. All of this is read as far as it goes,
+and what is missing or damaged is said in :attr:`Run.problems`; only a folder that isn't there is an error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from lab.errors import ConfigError
+
+RUN_FILES = ("status.json", "metrics.jsonl", "results.json")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder, read as far as it goes.
+
+    ``config``, ``status``, ``results``, ``environment`` and ``architecture`` are the parsed files, empty where
+    the file is missing or damaged. ``problems`` says which files those were, in words for a reader.
+    """
+
+    folder: Path
+    config: dict[str, Any]
+    status: dict[str, Any]
+    results: dict[str, Any]
+    environment: dict[str, Any]
+    architecture: dict[str, Any]
+    problems: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def contender(self) -> str:
+        """The contender's key: from the results, else from the folder's name ``<contender>-s<seed>``."""
+        return str(self.results.get("contender") or split_run_name(self.name)[0])
+
+    @property
+    def seed(self) -> int | None:
+        """The seed: from the results, else from the folder's name."""
+        seed = self.results.get("seed", split_run_name(self.name)[1])
+        return None if seed is None else int(seed)
+
+    @property
+    def state(self) -> str:
+        """``running``, ``done`` or ``failed``, as the trainer last wrote it; ``unknown`` without a status."""
+        return str(self.status.get("state", "unknown"))
+
+    @property
+    def judged(self) -> bool:
+        """Whether the run has bits per byte to show."""
+        return bool(self.results.get("bits_per_byte"))
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """One row a logged step, sorted by ``step``; columns as in ``metrics.jsonl``, NaN where not logged.
+
+        A run resumed from a checkpoint logs some steps twice: the later line is the one that counts.
+        """
+        rows = _json_lines(self.folder / "metrics.jsonl")
+        latest = {row["step"]: row for row in rows if isinstance(row.get("step"), int)}
+        return pd.DataFrame([latest[step] for step in sorted(latest)])
+
+
+def split_run_name(name: str) -> tuple[str, int | None]:
+    """``("k_exaone", 0)`` for ``k_exaone-s0``; the whole name and None where it doesn't end in a seed."""
+    stem, separator, seed = name.rpartition("-s")
+    return (stem, int(seed)) if separator and seed.isdecimal() else (name, None)
+
+
+def read_run(folder: Path | str) -> Run:
+    """Reads a run folder; raises ConfigError where there is no such folder."""
+    folder = _existing(folder, "run folder")
+    problems: list[str] = []
+    return Run(
+        folder=folder,
+        config=_read(folder / "config.yaml", problems),
+        status=_read(folder / "status.json", problems),
+        results=_read(folder / "results.json", problems),
+        environment=_read(folder / "environment.json", problems),
+        architecture=_read(folder / "architecture.json", []),
+        problems=tuple(problems),
+    )
+
+
+def read_runs(directory: Path | str) -> list[Run]:
+    """Every run folder at or beneath ``directory``, by path; raises ConfigError where there is none such.
+
+    Hidden folders (such as Hydra's) are passed over, and a run's own folders aren't searched.
+    """
+    found = []
+    for path, folders, files in os.walk(_existing(directory, "directory of runs")):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if any(name in files for name in RUN_FILES):
+            found.append(read_run(path))
+            folders.clear()
+    return sorted(found, key=lambda run: run.folder)
+
+
+def runs(directory: Path | str) -> pd.DataFrame:
+    """One row a run: name, contender, seed, state, step, then config and results with dotted column names."""
+    rows = [
+        {
+            "name": run.name,
+            "contender": run.contender,
+            "seed": run.seed,
+            "state": run.state,
+            "step": run.status.get("step"),
+            **{f"config.{key}": value for key, value in flatten(run.config).items()},
+            **{f"results.{key}": value for key, value in flatten(run.results).items()},
+            "folder": str(run.folder),
+        }
+        for run in read_runs(directory)
+    ]
+    return pd.DataFrame(rows)
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one mapping with dotted keys; lists are leaves."""
+    leaves: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            leaves |= flatten(value, f"{prefix}{key}.")
+        else:
+            leaves[f"{prefix}{key}"] = value
+    return leaves
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """A JSON or YAML file that holds one mapping; raises OSError or ValueError where it doesn't."""
+    text = path.read_text(encoding="utf-8")
+    try:
+        content = yaml.safe_load(text) if path.suffix == ".yaml" else json.loads(text)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name} holds no mapping")
+    return content
+
+
+def _existing(folder: Path | str, key: str) -> Path:
+    path = Path(folder)
+    if not path.is_dir():
+        raise ConfigError(
+            f"{key} = '{folder}' does not exist; allowed is a folder that training has written."
+        )
+    return path
+
+
+def _read(path: Path, problems: list[str]) -> dict[str, Any]:
+    try:
+        return read_mapping(path)
+    except FileNotFoundError:
+        problems.append(f"{path.name} is missing")
+    except ValueError:
+        problems.append(f"{path.name} is damaged")
+    return {}
+
+
+def _json_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSON-lines file; lines that a crash cut short are passed over."""
+    if not path.exists():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+    return rows
