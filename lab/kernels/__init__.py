@@ -1,0 +1,1 @@
+"""Operators, one folder each: ``naive.py`` is the equation in float32, the files beside it are faster paths."""

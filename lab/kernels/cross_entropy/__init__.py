@@ -1,0 +1,18 @@
+"""Cross-entropy of a linear head without its logits."""
+
+from typing import Literal
+
+from torch import Tensor
+
+from lab.kernels.cross_entropy import naive
+
+
+def linear_cross_entropy(
+    hidden: Tensor, weight: Tensor, targets: Tensor, reduction: Literal["mean", "none"] = "mean"
+) -> Tensor:
+    """Nats of predicting ``targets [N]`` from ``hidden [N, D]`` through a head ``weight [V, D]``, float32.
+
+    A target of -100 is ignored. ``"mean"`` gives the mean over the others (0 where there are none), ``"none"`` a loss
+    a target ``[N]``, 0 where ignored.
+    """
+    return naive.linear_cross_entropy(hidden, weight, targets, reduction)

@@ -1,0 +1,27 @@
+"""Feed-forward experts: every token through its chosen ones."""
+
+from torch import Tensor
+
+from lab.kernels.experts import sorted as by_sorting
+from lab.kernels.experts.activation import Activation
+
+__all__ = ["Activation", "expert_feed_forward"]
+
+
+def expert_feed_forward(
+    x: Tensor, indices: Tensor, weights: Tensor, w_in: Tensor, w_out: Tensor, activation: Activation
+) -> Tensor:
+    """``y_n = sum_k weights[n, k] W_out[e] act(W_gate[e] x_n, W_up[e] x_n)`` with ``e = indices[n, k]``.
+
+    Args:
+        x: ``[N, D]``.
+        indices: chosen experts ``[N, k]``, all different within a row.
+        weights: their weights ``[N, k]``.
+        w_in: ``[E, 2F, D]``, gate rows first.
+        w_out: ``[E, D, F]``.
+        activation: ``(gate [M, F], up [M, F], expert_of_row [M]) -> [M, F]``.
+
+    Returns:
+        ``[N, D]`` in the type of ``x``.
+    """
+    return by_sorting.expert_feed_forward(x, indices, weights, w_in, w_out, activation)

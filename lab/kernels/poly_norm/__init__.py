@@ -1,0 +1,23 @@
+"""The gated PolyNorm activation."""
+
+from torch import Tensor
+
+from lab.kernels.poly_norm import naive
+
+
+def poly_norm(gate: Tensor, up: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """``PolyNorm(gate) * up`` with ``PolyNorm(x) = w0 N(x^3) + w1 N(x^2) + w2 N(x) + b``, float32 inside.
+
+    ``N(z) = z / sqrt(mean(z^2) + eps)`` over the last axis.
+
+    Args:
+        gate: ``[..., F]``.
+        up: ``[..., F]``.
+        weight: ``[3]`` or a row each ``[..., 3]``: cubic, square, linear.
+        bias: ``[1]`` or ``[..., 1]``.
+        eps: added to each mean.
+
+    Returns:
+        ``[..., F]`` in the type of ``gate``.
+    """
+    return naive.poly_norm(gate, up, weight, bias, eps)

@@ -1,0 +1,17 @@
+"""Rotary position embedding, half-split layout: channel ``i`` pairs with channel ``i + d/2``."""
+
+import torch
+from torch import Tensor
+
+from lab.kernels.rotary import naive
+
+
+def rotary_table(inverse_frequencies: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosine and sine ``[B, T, d/2]``, float32, of ``positions [B, T]`` times ``inverse_frequencies [d/2]``."""
+    angles = positions.unsqueeze(-1).float() * inverse_frequencies.float()
+    return torch.cos(angles), torch.sin(angles)
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotate ``x [B, T, H, d]`` by a table of ``[B, T, d/2]``; no gradient reaches the table."""
+    return naive.rotate(x, cos, sin)
