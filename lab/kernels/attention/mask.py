@@ -18,6 +18,7 @@ class AttentionMask:
         query_documents: ``[B, Tq]`` or None where each row is one document.
         key_documents: ``[B, Tk]``, given together with ``query_documents``.
         window: number of keys a query reaches, itself included; None for all earlier ones.
+        kept: ``[B, Tq, Tk]``, a further condition where keys are chosen one by one (sparse attention); None for none.
     """
 
     def __init__(
@@ -27,6 +28,7 @@ class AttentionMask:
         query_documents: Tensor | None = None,
         key_documents: Tensor | None = None,
         window: int | None = None,
+        kept: Tensor | None = None,
     ) -> None:
         assert (query_documents is None) == (key_documents is None), (
             "documents of queries and keys come together"
@@ -36,6 +38,14 @@ class AttentionMask:
         self.query_documents = query_documents
         self.key_documents = key_documents
         self.window = window
+        self.kept = kept
+
+    def narrowed(self, kept: Tensor) -> "AttentionMask":
+        """The same mask where only ``kept [B, Tq, Tk]`` keys stay allowed."""
+        keep = kept if self.kept is None else kept & self.kept
+        return AttentionMask(
+            self.query_positions, self.key_positions, self.query_documents, self.key_documents, self.window, keep
+        )
 
     def dense(self) -> Tensor:
         """True where allowed, ``[B, 1, Tq, Tk]``; made once."""
@@ -49,4 +59,6 @@ class AttentionMask:
             allowed &= query - key < self.window
         if self.query_documents is not None and self.key_documents is not None:
             allowed &= self.query_documents[:, :, None] == self.key_documents[:, None, :]
+        if self.kept is not None:
+            allowed = allowed & self.kept
         return allowed.unsqueeze(1)
