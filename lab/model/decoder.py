@@ -12,7 +12,7 @@ from lab.model.context import Context
 from lab.model.feed_forward.gated import GatedFeedForward
 from lab.model.feed_forward.mixture import Router
 from lab.model.leaves.layers import LayerPlan
-from lab.model.record import Losses, Record
+from lab.model.record import Losses, Record, with_record
 from lab.model.size import feed_forward_site
 
 
@@ -29,13 +29,10 @@ class Block(nn.Module):
         self.feed_forward_join = config.residual.build(width, feed_forward_site(layer), norm)
 
     def forward(self, x: Tensor, context: Context, cache: LayerCache | None) -> tuple[Tensor, Record]:
-        """``x [B, T, D] -> [B, T, D]`` and what the feed-forward recorded."""
-        x, _ = self.mixer_join(x, lambda h: (self.mixer(h, context, cache), Record()))
-        return self.feed_forward_join(x, self._feed_forward)
-
-    def _feed_forward(self, h: Tensor) -> tuple[Tensor, Record]:
-        y = self.feed_forward(h)
-        return y if isinstance(y, tuple) else (y, Record())
+        """``x [B, T, D] -> [B, T, D]`` and what its branches recorded."""
+        x, mixed = self.mixer_join(x, lambda h: with_record(self.mixer(h, context, cache)))
+        x, fed = self.feed_forward_join(x, lambda h: with_record(self.feed_forward(h)))
+        return x, mixed.merged(fed)
 
 
 @dataclass

@@ -16,6 +16,15 @@ class Record:
     losses: dict[str, Tensor] = field(default_factory=dict)
     load: Tensor | None = None
 
+    def merged(self, other: "Record") -> "Record":
+        """Both reports as one; at most one of them counts loads."""
+        return Record(self.losses | other.losses, self.load if other.load is None else other.load)
+
+
+def with_record(y: Tensor | tuple[Tensor, Record]) -> tuple[Tensor, Record]:
+    """What a mixer or a feed-forward returned, in full: one with nothing to report returns its tensor alone."""
+    return y if isinstance(y, tuple) else (y, Record())
+
 
 @dataclass
 class Losses:

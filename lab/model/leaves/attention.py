@@ -30,7 +30,10 @@ class MixerConfig(Leaf):
         raise NotImplementedError
 
     def build(self, width: int, layer: LayerPlan, norm: NormConfig) -> Any:
-        """The module of one layer."""
+        """The module of one layer, ``(x [B, T, D], context, cache) -> y [B, T, D]``.
+
+        One that has something to report returns ``(y, Record)``.
+        """
         raise NotImplementedError
 
 
