@@ -1,11 +1,16 @@
 """Caches for decoding: what each layer keeps of the tokens so far.
 
 Layers with the same window share their *slots* (which position stands where); each layer holds its own tensors. A layer
-that sees everything keeps a slot a token; a layer with a window keeps a ring of ``window`` slots.
+that sees everything keeps a slot a token; a layer with a window keeps a ring of ``window`` slots; a recurrent layer
+keeps a state of fixed size.
 """
+
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
+
+from lab.model.leaves.attention import MixerConfig
 
 
 class Slots:
@@ -57,21 +62,44 @@ class LayerCache:
         return tuple(visible)
 
 
-class Caches:
-    """The caches of a whole model: one :class:`LayerCache` a layer and the slots they share."""
+class RecurrentCache:
+    """The tensors a recurrent layer keeps of all tokens so far, by name; their size does not grow."""
 
-    def __init__(self, windows: list[int | None], batch: int, capacity: int, device: torch.device) -> None:
+    def __init__(self) -> None:
+        self._state: dict[str, Tensor] = {}
+
+    def get(self, name: str) -> Tensor | None:
+        """What was kept under ``name``; None before the first token."""
+        return self._state.get(name)
+
+    def keep(self, **state: Tensor) -> None:
+        """Replace what is kept."""
+        self._state.update(state)
+
+
+Cache = LayerCache | RecurrentCache
+
+
+class Caches:
+    """The caches of a stack of layers, first to last, and the slots they share.
+
+    ``layers`` names each layer's mixer, which says what it keeps, and its window.
+    """
+
+    def __init__(
+        self, layers: Iterable[tuple[MixerConfig, int | None]], batch: int, capacity: int, device: torch.device
+    ) -> None:
+        self._batch, self._capacity, self._device = batch, capacity, device
         self._slots: dict[int | None, Slots] = {}
-        for window in windows:
-            if window not in self._slots:
-                ring = window is not None and window < capacity
-                size = window if window is not None and ring else capacity
-                self._slots[window] = Slots(batch, size, ring, device)
-        self.layers = [LayerCache(self._slots[window]) for window in windows]
+        self.layers: list[Cache] = [mixer.new_cache(window, self.slots) for mixer, window in layers]
         self.length = 0
 
     def slots(self, window: int | None) -> Slots:
         """The slots shared by all layers with this window."""
+        if window not in self._slots:
+            ring = window is not None and window < self._capacity
+            size = window if window is not None and ring else self._capacity
+            self._slots[window] = Slots(self._batch, size, ring, self._device)
         return self._slots[window]
 
     def extend(self, positions: Tensor) -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lab.kernels.cross_entropy import linear_cross_entropy
-from lab.model.cache import Caches, LayerCache
+from lab.model.cache import Cache, Caches
 from lab.model.config import ModelConfig
 from lab.model.context import Context
 from lab.model.feed_forward.gated import GatedFeedForward
@@ -28,7 +28,7 @@ class Block(nn.Module):
         self.feed_forward = sparse or GatedFeedForward(unit, width, unit.width, layer)
         self.feed_forward_join = config.residual.build(width, feed_forward_site(layer), norm)
 
-    def forward(self, x: Tensor, context: Context, cache: LayerCache | None) -> tuple[Tensor, Record]:
+    def forward(self, x: Tensor, context: Context, cache: Cache | None) -> tuple[Tensor, Record]:
         """``x [B, T, D] -> [B, T, D]`` and what its branches recorded."""
         x, mixed = self.mixer_join(x, lambda h: with_record(self.mixer(h, context, cache)))
         x, fed = self.feed_forward_join(x, lambda h: with_record(self.feed_forward(h)))
@@ -109,8 +109,8 @@ class Decoder(nn.Module):
 
     def new_caches(self, batch: int, capacity: int) -> Caches:
         """Empty caches for ``batch`` sequences of up to ``capacity`` tokens."""
-        windows = [layer.window for layer in self.config.plan()]
-        return Caches(windows, batch, capacity, self.embedding.weight.device)
+        layers = [(self.config.mixer(layer), layer.window) for layer in self.config.plan()]
+        return Caches(layers, batch, capacity, self.embedding.weight.device)
 
     def routers(self) -> list[Router]:
         """The routers, first layer to last, in the order of ``Losses.loads``."""

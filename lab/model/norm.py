@@ -2,7 +2,9 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from lab.kernels.precision import widen
 from lab.kernels.rms_norm import rms_norm
 
 
@@ -17,3 +19,21 @@ class RMSNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``[..., width] -> [..., width]``."""
         return rms_norm(x, self.weight, self.eps)
+
+
+class GatedRMSNorm(RMSNorm):
+    """RMSNorm gated by itself through ``rank`` channels (A.X K2, arXiv 2608.30181; the gate is of arXiv 2601.22966).
+
+    ``y = norm(x)``; ``y * sigmoid(W_up silu(W_down y))``, the product in float32 and cast back.
+    """
+
+    def __init__(self, width: int, eps: float, rank: int) -> None:
+        super().__init__(width, eps)
+        self.down = nn.Linear(width, rank, bias=False)
+        self.up = nn.Linear(rank, width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[..., width] -> [..., width]``."""
+        y = super().forward(x)
+        gate = torch.sigmoid(widen(self.up(functional.silu(self.down(y)))))
+        return (widen(y) * gate).to(y.dtype)

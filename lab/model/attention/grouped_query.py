@@ -1,8 +1,10 @@
-"""Grouped-query attention, plain and with normalised query and key heads."""
+"""Grouped-query attention: plain, with normalised query and key heads, and with a gated output."""
 
+import torch
 from torch import Tensor, nn
 
 from lab.kernels.attention import attention
+from lab.kernels.precision import widen
 from lab.kernels.rotary import rotate
 from lab.model.cache import LayerCache
 from lab.model.context import Context
@@ -31,6 +33,10 @@ class GroupedQueryAttention(nn.Module):
         """Queries ``[B, T, H, d]`` and keys ``[B, T, K, d]`` before rotation; here unchanged."""
         return q, k
 
+    def modulate(self, y: Tensor, x: Tensor) -> Tensor:
+        """What attention gathered, ``y [B, T, H d]``, before the output projection; here unchanged."""
+        return y
+
     def forward(self, x: Tensor, context: Context, cache: LayerCache | None) -> Tensor:
         """``x [B, T, D] -> [B, T, D]``; with a cache the T tokens follow what it holds."""
         q, k, v = (linear(x).unflatten(-1, (-1, self.head_dim)) for linear in (self.query, self.key, self.value))
@@ -41,7 +47,7 @@ class GroupedQueryAttention(nn.Module):
         if cache is not None:
             k, v = cache.extend(key=k, value=v)
         y = attention(q, k, v, context.mask(self.layer.window), self.scale)
-        return self.output(y.flatten(-2))
+        return self.output(self.modulate(y.flatten(-2), x))
 
 
 class NormedGroupedQueryAttention(GroupedQueryAttention):
@@ -57,3 +63,17 @@ class NormedGroupedQueryAttention(GroupedQueryAttention):
 
     def normalise(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
         return self.query_norm(q), self.key_norm(k)
+
+
+class GatedGroupedQueryAttention(GroupedQueryAttention):
+    """Grouped-query attention with a sigmoid gate on every output channel (Solar Open 2, arXiv 2607.20062).
+
+    ``W_o (y * sigmoid(W_g x))`` with x the layer's normed input; the sigmoid and its product in float32.
+    """
+
+    def __init__(self, config: GroupedQuery, width: int, layer: LayerPlan) -> None:
+        super().__init__(config, width, layer)
+        self.gate = nn.Linear(width, config.num_heads * config.head_dim, bias=False)
+
+    def modulate(self, y: Tensor, x: Tensor) -> Tensor:
+        return (widen(y) * torch.sigmoid(widen(self.gate(x)))).to(y.dtype)

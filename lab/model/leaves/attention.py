@@ -1,5 +1,6 @@
 """Softmax attention leaves: grouped-query, latent and differential."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,10 @@ class MixerConfig(Leaf):
     def cache_elements_per_token(self) -> int:
         """Numbers kept for each token in the cache of one layer."""
         raise NotImplementedError
+
+    def new_cache(self, window: int | None, slots: Callable[[int | None], Any]) -> Any:
+        """An empty cache of one layer; ``slots`` gives those that all layers with one window share."""
+        return load("lab.model.cache:LayerCache")(slots(window))
 
     def build(self, width: int, layer: LayerPlan, norm: NormConfig) -> Any:
         """The module of one layer, ``(x [B, T, D], context, cache) -> y [B, T, D]``.

@@ -62,7 +62,7 @@ class ClampedSwiGLU(SwiGLU):
     """SwiGLU whose inputs are clamped in the last ``clamped_layers`` layers (K-EXAONE 2.0, arXiv 2608.04505).
 
     The gate is clamped above at ``limit``, the up projection to ``[-limit, limit]``, before the activation, in routed,
-    shared and dense units alike.
+    shared and dense units alike; a multi-token block, which stands behind the stack, is not clamped.
     """
 
     limit: float = 7.0
@@ -75,7 +75,7 @@ class ClampedSwiGLU(SwiGLU):
         require(self.clamped_layers >= 0, key, self.clamped_layers, "it must be at least 0")
 
     def build_activation(self, layer: LayerPlan, num_experts: int | None) -> Any:
-        if layer.index < layer.depth - self.clamped_layers:
+        if not layer.depth - self.clamped_layers <= layer.index < layer.depth:
             return super().build_activation(layer, num_experts)
         return load("lab.model.feed_forward.activation:ClampedSwiGLU")(self.limit)
 

@@ -14,7 +14,8 @@ class LayerPlan:
 
     ``mixer`` is ``local`` (attention with a window), ``global`` (attention over everything) or ``linear`` (a recurrent
     mixer); ``window`` counts the keys a query sees, itself included, None = all; ``sparse`` tells experts from a
-    dense feed-forward; ``rotation`` is None where the layer has no position signal; ``depth`` layers make the stack.
+    dense feed-forward; ``rotation`` is None where the layer has no position signal; ``depth`` layers make the stack. A
+    multi-token block, which stands behind it, has ``index`` equal to ``depth``.
     """
 
     index: int

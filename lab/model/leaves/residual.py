@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from lab.model.leaves.base import Leaf, load, require_positive
+from lab.model.leaves.base import Leaf, load, require, require_positive
 from lab.model.leaves.norm import NormConfig
 
 
@@ -75,10 +75,10 @@ class HyperConnections(ResidualConfig):
     def __post_init__(self) -> None:
         require_positive(
             "model.residual",
-            streams=self.streams,
             sinkhorn_iterations=self.sinkhorn_iterations,
             post_scale=self.post_scale,
         )
+        require(self.streams >= 2, "model.residual.streams", self.streams, "it must be at least 2")
 
     @property
     def num_streams(self) -> int:
