@@ -1,0 +1,66 @@
+"""Settings of the evaluation room. Torch-free; each class checks itself."""
+
+from dataclasses import dataclass, field
+
+from lab.errors import ConfigError
+
+
+@dataclass
+class DecodingConfig:
+    """What decoding speed is measured on: ``batch_size`` prompts continued greedily, the median of ``repeats``."""
+
+    batch_size: int = 8
+    prompt_length: int = 32
+    new_tokens: int = 64
+    repeats: int = 3
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "prompt_length", "new_tokens", "repeats"):
+            _require_at_least(1, f"evaluation.decoding.{name}", getattr(self, name))
+
+
+@dataclass
+class EvaluationConfig:
+    """How a trained model is judged.
+
+    Text is scored in windows of ``sequence_length`` tokens, null = the trainer's; ``batch_size`` such windows, or more
+    of shorter ones, pass through the model at once. ``max_bytes`` of held-out text are read in each language, null =
+    all. A probe asks up to ``num_items`` questions, 0 = none. ``seed`` draws documents and items; it's not the run's seed, so
+    that all runs are judged on the same ones.
+    """
+
+    sequence_length: int | None = None
+    batch_size: int = 16
+    max_bytes: int | None = 65_536
+    num_items: int = 200
+    seed: int = 0
+    decoding: DecodingConfig = field(default_factory=DecodingConfig)
+
+    def __post_init__(self) -> None:
+        _require_at_least(1, "evaluation.batch_size", self.batch_size)
+        if self.num_items != 0:
+            _require_at_least(4, "evaluation.num_items", self.num_items, "0 or ")
+        _require_at_least(0, "evaluation.seed", self.seed)
+        for name in ("sequence_length", "max_bytes"):
+            value = getattr(self, name)
+            if value is not None:
+                _require_at_least(1, f"evaluation.{name}", value, "null or ")
+
+    def require_within(self, max_positions: int) -> None:
+        """Raise :class:`ConfigError` where a model of ``max_positions`` can't be judged by these settings."""
+        lengths = {
+            "evaluation.sequence_length": self.sequence_length or 0,
+            "evaluation.decoding.prompt_length + evaluation.decoding.new_tokens": (
+                self.decoding.prompt_length + self.decoding.new_tokens
+            ),
+        }
+        for key, length in lengths.items():
+            if length > max_positions:
+                raise ConfigError(
+                    f"{key}={length} cannot be used: it must be at most model.max_positions={max_positions}."
+                )
+
+
+def _require_at_least(least: int, key: str, value: int, otherwise: str = "") -> None:
+    if value < least:
+        raise ConfigError(f"{key}={value} cannot be used: it must be {otherwise}at least {least}.")
