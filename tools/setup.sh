@@ -25,7 +25,7 @@ case $set in
 esac
 
 # The virtual environment: kept where it works, made anew where it is missing, half made or too old.
-if ! { $venv_python -c "$is_supported" && $venv_python -m pip --version; } > /dev/null 2>&1; then
+if ! $venv_python -c "import pip; $is_supported" > /dev/null 2>&1; then
     "$python" -c "" > /dev/null 2>&1 || fail "$python does not run: install Python 3.11 or newer, or name one with PYTHON=<interpreter>."
     "$python" -c "$is_supported" ||
         fail "$python is $("$python" -V 2>&1), which is too old: name Python 3.11 or newer with PYTHON=<interpreter>."
@@ -33,10 +33,11 @@ if ! { $venv_python -c "$is_supported" && $venv_python -m pip --version; } > /de
         fail "$python cannot make a virtual environment in .venv: install its venv module (Debian: python3-venv)."
 fi
 
+# What is asked for, and where: an editable install points at its folder.
 requirements=$($venv_python -c '
-import hashlib, json, tomllib
-project = tomllib.load(open("pyproject.toml", "rb"))
-needed = [project["build-system"], project["project"]["dependencies"], project["project"]["optional-dependencies"]]
+import hashlib, json, os, tomllib
+project = tomllib.load(open("pyproject.toml", "rb"))["project"]
+needed = [os.getcwd(), project["dependencies"], project["optional-dependencies"]]
 print(hashlib.sha256(json.dumps(needed).encode()).hexdigest())')
 if [ -z "${TORCH:-}${PIP_ARGS:-}" ] && [ "$(cat ".venv/installed-$set" 2> /dev/null)" = "$requirements" ]; then
     exit 0
