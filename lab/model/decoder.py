@@ -13,6 +13,7 @@ from lab.model.feed_forward.gated import GatedFeedForward
 from lab.model.feed_forward.mixture import Router
 from lab.model.leaves.layers import LayerPlan
 from lab.model.record import Losses, Record, with_record
+from lab.model.residual import close_streams, open_streams
 from lab.model.size import feed_forward_site
 
 
@@ -58,6 +59,7 @@ class Decoder(nn.Module):
         self.head = nn.Linear(config.width, config.vocab_size, bias=False)
         if config.tied_embeddings:
             self.head.weight = self.embedding.weight
+        self.multi_token = config.multi_token.build(config)
 
     def forward(
         self,
@@ -68,39 +70,55 @@ class Decoder(nn.Module):
     ) -> DecoderOutput:
         """Hidden states of ``tokens [B, T]``.
 
-        ``documents [B, T]`` keeps attention within a document; ``positions [B, T]`` default to 0, 1, 2, ... after what
-        ``caches`` hold, -1 marks padding.
+        ``documents [B, T]`` keeps attention within a document; ``positions [B, T]`` default to 0, 1, 2, ... after
+        what ``caches`` hold, -1 marks padding.
         """
         if positions is None:
             start = caches.length if caches is not None else 0
             positions = torch.arange(start, start + tokens.shape[1], device=tokens.device).expand_as(tokens)
         if caches is not None:
             caches.extend(positions)
-        x = self.embedding(tokens)
-        context = Context(positions, documents, caches)
+        return self._trunk(tokens, Context(positions, documents, caches))
+
+    def _trunk(self, tokens: Tensor, context: Context) -> DecoderOutput:
+        num_streams, caches = self.config.residual.num_streams, context.caches
+        x = open_streams(self.embedding(tokens), num_streams)
         records = []
         for index, block in enumerate(self.blocks):
             x, record = block(x, context, caches.layers[index] if caches is not None else None)
             records.append(record)
-        return DecoderOutput(self.norm(x), records)
+        return DecoderOutput(self.norm(close_streams(x, num_streams)), records)
 
     def logits(self, tokens: Tensor, documents: Tensor | None = None) -> Tensor:
         """``[B, T] -> [B, T, V]``, float32."""
         return self.head(self(tokens, documents).hidden).float()
 
     def losses(self, tokens: Tensor, targets: Tensor, documents: Tensor, positions: Tensor) -> Losses:
-        """Training losses of a packed batch, all ``[B, T]``; targets of -100 are ignored."""
-        output = self(tokens, documents, positions)
+        """Training losses of a packed batch, all ``[B, T]``; targets of -100 are ignored.
+
+        Auxiliary losses are there in training mode only.
+        """
+        context = Context(positions, documents)
+        output = self._trunk(tokens, context)
+        records = output.records
+        if self.multi_token is not None and self.training:
+            records = records + self.multi_token(
+                output.hidden, tokens, targets, context, self.embedding, self.head
+            )
         main = linear_cross_entropy(output.hidden.flatten(0, 1), self.head.weight, targets.flatten(), "mean")
         auxiliary: dict[str, Tensor] = {}
-        for record in output.records:
+        for record in records:
             for name, value in record.losses.items():
                 auxiliary[name] = auxiliary[name] + value if name in auxiliary else value
-        return Losses(main, auxiliary, [record.load for record in output.records if record.load is not None])
+        return Losses(main, auxiliary, [record.load for record in records if record.load is not None])
 
     @torch.no_grad()
     def token_losses(
-        self, tokens: Tensor, targets: Tensor, documents: Tensor | None = None, positions: Tensor | None = None
+        self,
+        tokens: Tensor,
+        targets: Tensor,
+        documents: Tensor | None = None,
+        positions: Tensor | None = None,
     ) -> Tensor:
         """Nats of every target ``[B, T]``, float32; 0 where a target is -100."""
         hidden = self(tokens, documents, positions).hidden

@@ -22,7 +22,7 @@ class RMSNorm(nn.Module):
 
 
 class GatedRMSNorm(RMSNorm):
-    """RMSNorm gated by itself through ``rank`` channels (A.X K2, arXiv 2608.30181; the gate is of arXiv 2601.22966).
+    """RMSNorm gated by itself through ``rank`` channels (A.X K2, arXiv 2608.30181; idea of arXiv 2601.22966).
 
     ``y = norm(x)``; ``y * sigmoid(W_up silu(W_down y))``, the product in float32 and cast back.
     """

@@ -44,7 +44,7 @@ class DualNormJoin(nn.Module):
 class HyperConnectionJoin(nn.Module):
     """Residual streams mixed by a doubly stochastic matrix (arXiv 2512.24880; Motif 3, arXiv 2608.09119).
 
-    ``X [S, D]`` are a token's streams and ``p = W norm(flatten(X))`` its coefficients, rows ``pre | post | res``:
+    ``X [S, D]`` are a token's streams, ``p = W norm(flatten(X))`` its coefficients, rows ``pre | post | res``:
 
     ``h_pre  = sigmoid(clamp(a_pre p_pre + b_pre, -10, 10))``
     ``h_post = post_scale * sigmoid(clamp(a_post p_post + b_post, -10, 10))``
@@ -70,8 +70,8 @@ class HyperConnectionJoin(nn.Module):
     def initialise(self, generator: torch.Generator, std: float) -> None:
         """Start near a plain pre-norm residual, as what Motif 3 started from is not published.
 
-        ``h_pre = 1 / S`` makes the branch read the mean of the streams; ``h_post`` is 1 or, where ``post_scale`` does
-        not reach that with a gradient left, ``0.95 post_scale``; ``B_res`` puts about 0.95 of ``H_res`` on the
+        ``h_pre = 1 / S`` makes the branch read the mean of the streams; ``h_post`` is 1 or, where ``post_scale``
+        does not reach that with a gradient left, ``0.95 post_scale``; ``B_res`` puts 0.95 of ``H_res`` on the
         diagonal. Small alphas let the projection tell the streams apart.
         """
         streams = self.config.streams
@@ -83,7 +83,7 @@ class HyperConnectionJoin(nn.Module):
             self.alpha.fill_(0.01)
 
     def coefficients(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """``h_pre [B, T, S]``, ``h_post [B, T, S]`` and ``H_res [B, T, S, S]`` of ``x [B, T, S, D]`` in float32."""
+        """``h_pre [B, T, S]``, ``h_post [B, T, S]`` and ``H_res [B, T, S, S]`` of ``x [B, T, S, D]``."""
         from lab.kernels.sinkhorn import sinkhorn
 
         streams = self.config.streams

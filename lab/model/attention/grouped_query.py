@@ -39,7 +39,9 @@ class GroupedQueryAttention(nn.Module):
 
     def forward(self, x: Tensor, context: Context, cache: LayerCache | None) -> Tensor:
         """``x [B, T, D] -> [B, T, D]``; with a cache the T tokens follow what it holds."""
-        q, k, v = (linear(x).unflatten(-1, (-1, self.head_dim)) for linear in (self.query, self.key, self.value))
+        q, k, v = (
+            linear(x).unflatten(-1, (-1, self.head_dim)) for linear in (self.query, self.key, self.value)
+        )
         q, k = self.normalise(q, k)
         if self.layer.rotation is not None:
             cos, sin = context.rotation_table(self.layer.rotation, self.head_dim)

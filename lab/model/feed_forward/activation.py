@@ -31,7 +31,7 @@ class PolyNorm(nn.Module):
         self.eps = eps
 
     def coefficients(self) -> tuple[Tensor, Tensor]:
-        """The weights ``[.., 3]`` (cubic, square, linear) and bias ``[.., 1]`` that act; here the parameters."""
+        """Weights ``[.., 3]`` (cubic, square, linear) and bias ``[.., 1]`` as they act; here the parameters."""
         return self.weight, self.bias
 
     def forward(self, gate: Tensor, up: Tensor, expert_of_row: Tensor | None = None) -> Tensor:
@@ -57,11 +57,13 @@ class ClampedSwiGLU(SwiGLU):
 class SigmoidPolyNorm(PolyNorm):
     """``output_scale * PolyNorm(gate) * up`` with the sigmoid of its weights (Motif 3, arXiv 2608.09119).
 
-    ``bias_clamp`` bounds the bias to ``+-bias_clamp``; None leaves it free. Weights start at PolyNorm's 1/3, before
-    the sigmoid: what Motif 3 started from is not published.
+    ``bias_clamp`` bounds the bias to ``+-bias_clamp``; None leaves it free. Weights start at PolyNorm's 1/3,
+    before the sigmoid: what Motif 3 started from is not published.
     """
 
-    def __init__(self, eps: float, num_experts: int | None, output_scale: float, bias_clamp: float | None) -> None:
+    def __init__(
+        self, eps: float, num_experts: int | None, output_scale: float, bias_clamp: float | None
+    ) -> None:
         super().__init__(eps, num_experts)
         self.output_scale = output_scale
         self.bias_clamp = bias_clamp

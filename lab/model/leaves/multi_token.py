@@ -29,6 +29,10 @@ class MultiTokenConfig(Leaf):
         """Forward FLOPs of all steps in training, heads included."""
         return 0.0
 
+    def build(self, config: Any) -> Any:
+        """The module for a :class:`lab.model.config.ModelConfig`; None where there is none."""
+        return None
+
 
 @dataclass
 class NoMultiToken(MultiTokenConfig):
@@ -74,7 +78,6 @@ class SharedBlock(MultiTokenConfig):
         return self.num_steps * (2 * self._inputs(width) + block + 2 * width * vocab_size)
 
     def build(self, config: Any) -> Any:
-        """The module for a :class:`lab.model.config.ModelConfig`."""
         return load("lab.model.multi_token:SharedBlockHead")(config)
 
 
