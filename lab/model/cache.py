@@ -1,8 +1,8 @@
 """Caches for decoding: what each layer keeps of the tokens so far.
 
-Layers with the same window share their *slots* (which position stands where); each layer holds its own tensors.
-A layer that sees everything keeps a slot a token; a layer with a window keeps a ring of ``window`` slots; a
-recurrent layer keeps a state of fixed size.
+Layers with the same window share their *slots* (which position stands where); each layer holds its own
+tensors. A layer that sees everything keeps a slot a token; a layer with a window keeps a ring of ``window``
+slots; a recurrent layer keeps a state of fixed size.
 """
 
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ class Slots:
         self.key_positions = self.store(self._positions, positions)
 
     def store(self, buffer: Tensor, new: Tensor) -> Tensor:
-        """Write ``new [B, T, ...]`` to ``buffer [B, capacity, ...]``; returns what this step's queries may see."""
+        """Write ``new [B, T, ...]`` to ``buffer [B, capacity, ...]``; returns what queries see."""
         steps = new.shape[1]
         if not self.ring:
             buffer[:, self.start : self.length] = new
@@ -52,7 +52,7 @@ class LayerCache:
         self._buffers: dict[str, Tensor] = {}
 
     def extend(self, **new: Tensor) -> tuple[Tensor, ...]:
-        """Store ``[B, T, ...]`` tensors by name; returns each as this step's queries see it, ``[B, S, ...]``."""
+        """Store ``[B, T, ...]`` tensors by name; returns each as queries see it, ``[B, S, ..]``."""
         visible = []
         for name, tensor in new.items():
             if name not in self._buffers:

@@ -70,8 +70,8 @@ class Decoder(nn.Module):
     ) -> DecoderOutput:
         """Hidden states of ``tokens [B, T]``.
 
-        ``documents [B, T]`` keeps attention within a document; ``positions [B, T]`` default to 0, 1, 2, ... after
-        what ``caches`` hold, -1 marks padding.
+        ``documents [B, T]`` keeps attention within a document; ``positions [B, T]`` default to 0, 1, 2, ...
+        after what ``caches`` hold, -1 marks padding.
         """
         if positions is None:
             start = caches.length if caches is not None else 0
@@ -146,6 +146,6 @@ def initialise(model: Decoder, seed: int) -> Decoder:
     for module in model.modules():
         if isinstance(module, nn.Linear | nn.Embedding):
             nn.init.normal_(module.weight, std=std, generator=generator)
-        elif hasattr(module, "initialise"):
-            module.initialise(generator, std)
+        elif callable(own := getattr(module, "initialise", None)):
+            own(generator, std)
     return model

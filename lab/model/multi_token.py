@@ -23,8 +23,9 @@ IGNORED = -100
 class MultiTokenHead(nn.Module):
     """One block behind the trunk, applied ``num_steps`` times (DeepSeek-V3, arXiv 2412.19437, section 2.2).
 
-    Step k = 1, 2, ... at position t reads the hidden state of step k - 1 (the trunk's for k = 1) and the embedding
-    of token t + k, and predicts token t + k + 1 with the trunk's head. Subclasses put the two together.
+    Step k = 1, 2, ... at position t reads the hidden state of step k - 1 (the trunk's for k = 1) and the
+    embedding of token t + k, and predicts token t + k + 1 with the trunk's head. Subclasses put the two
+    together.
 
     Whatever the trunk is made of, the block is a plain pre-norm one: the trunk's attention leaf with a local
     window and the local rotation, a dense feed-forward, plain norms.
@@ -70,9 +71,9 @@ class MultiTokenHead(nn.Module):
     ) -> list[Record]:
         """The training loss of all steps, ``loss_weight`` times the mean of their cross-entropies.
 
-        ``hidden [B, T, D]`` is the trunk's, after its final norm; ``tokens`` and ``targets`` are ``[B, T]``. A
-        target counts where the token it belongs to stands in the same document. One record more than steps: what
-        the block recorded in each, then the loss.
+        ``hidden [B, T, D]`` is the trunk's, after its final norm; ``tokens`` and ``targets`` are ``[B, T]``.
+        A target counts where it lies in the same document. Returns one record more than steps: what the block
+        recorded in each, then the loss.
         """
         records, losses = [], []
         for k in range(1, self.num_steps + 1):

@@ -44,7 +44,7 @@ class DualNormJoin(nn.Module):
 class HyperConnectionJoin(nn.Module):
     """Residual streams mixed by a doubly stochastic matrix (arXiv 2512.24880; Motif 3, arXiv 2608.09119).
 
-    ``X [S, D]`` are a token's streams, ``p = W norm(flatten(X))`` its coefficients, rows ``pre | post | res``:
+    ``X [S, D]`` are a token's streams, ``p = W norm(flatten(X))`` its coefficients, rows pre, post and res:
 
     ``h_pre  = sigmoid(clamp(a_pre p_pre + b_pre, -10, 10))``
     ``h_post = post_scale * sigmoid(clamp(a_post p_post + b_post, -10, 10))``
@@ -70,9 +70,9 @@ class HyperConnectionJoin(nn.Module):
     def initialise(self, generator: torch.Generator, std: float) -> None:
         """Start near a plain pre-norm residual, as what Motif 3 started from is not published.
 
-        ``h_pre = 1 / S`` makes the branch read the mean of the streams; ``h_post`` is 1 or, where ``post_scale``
-        does not reach that with a gradient left, ``0.95 post_scale``; ``B_res`` puts 0.95 of ``H_res`` on the
-        diagonal. Small alphas let the projection tell the streams apart.
+        ``h_pre = 1 / S`` makes the branch read the mean of the streams; ``h_post`` is 1 or, where
+        ``post_scale`` does not reach that with a gradient left, ``0.95 post_scale``; ``B_res`` puts 0.95 of
+        ``H_res`` on the diagonal. Small alphas let the projection tell the streams apart.
         """
         streams = self.config.streams
         pre = torch.full((streams,), -math.log(streams - 1))

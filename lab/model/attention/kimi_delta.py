@@ -18,17 +18,17 @@ from lab.model.norm import RMSNorm
 class KimiDeltaAttention(nn.Module):
     """A delta rule whose state decays by channel (arXiv 2510.26692; Solar Open 2, arXiv 2607.20062).
 
-    ``q, k, v = silu(conv(W x))``, q and k of unit length in each head, q scaled by ``d^-1/2``; then, with a state
-    ``S [d, d]`` a head (keys by values, float32):
+    ``q, k, v = silu(conv(W x))``, q and k of unit length in each head, q scaled by ``d^-1/2``; then, with a
+    state ``S [d, d]`` a head (keys by values, float32):
 
     ``g    = -exp(A_log) softplus(W_fb W_fa x + dt_bias)``, the log-decay of each key channel
     ``beta = max_beta sigmoid(W_b x)``, one write strength a head
     ``S_t  = (I - beta_t k_t k_t^T) Diag(exp(g_t)) S_{t-1} + beta_t k_t v_t^T``
     ``o_t  = S_t^T q_t``, ``y = W_o (norm(o) * sigmoid(W_gb W_ga x))``
 
-    The convolution is causal and depthwise, its last weight the current token's. The cache holds S and the last
-    ``conv_width - 1`` inputs of the convolution. Padding leaves both as they are; it may stand before a row's first
-    token and after its last one, not between them.
+    The convolution is causal and depthwise, its last weight the current token's. The cache holds S and the
+    last ``conv_width - 1`` inputs of the convolution. Padding leaves both as they are; it may stand before a
+    row's first token and after its last one, not between them.
     """
 
     def __init__(self, config: KimiDelta, width: int) -> None:
@@ -50,7 +50,7 @@ class KimiDeltaAttention(nn.Module):
         self.norm = RMSNorm(d, config.output_norm_eps)
         self.output = nn.Linear(channels, width, bias=False)
         for parameter in (self.A_log, self.dt_bias):
-            parameter.no_weight_decay = True
+            parameter.no_weight_decay = True  # type: ignore[attr-defined]
 
     def initialise(self, generator: torch.Generator, std: float) -> None:
         """Decay as in flash-linear-attention: half-lives of about 1 to 100 tokens.

@@ -31,7 +31,7 @@ class PolyNorm(nn.Module):
         self.eps = eps
 
     def coefficients(self) -> tuple[Tensor, Tensor]:
-        """Weights ``[.., 3]`` (cubic, square, linear) and bias ``[.., 1]`` as they act; here the parameters."""
+        """Weights ``[.., 3]`` (cubic, square, linear) and bias ``[.., 1]`` that act; here the parameters."""
         return self.weight, self.bias
 
     def forward(self, gate: Tensor, up: Tensor, expert_of_row: Tensor | None = None) -> Tensor:
