@@ -53,6 +53,7 @@ show_progress() {
 }
 
 echo "setup: installing the $set packages into .venv (minutes the first time; log: $log)"
+rm -f .venv/installed-*
 # PIP_ARGS is a list of words.
 # shellcheck disable=SC2086
 if ! $venv_python -m pip install --no-input --progress-bar off ${PIP_ARGS:-} ${TORCH:+"$TORCH"} --editable ".$extra" 2>&1 |
