@@ -29,7 +29,9 @@ def test_no_command_escapes_the_tests() -> None:
 
 @pytest.mark.parametrize("command", MAKE)
 def test_make_has_the_target(command: str) -> None:
-    dry = subprocess.run([*shlex.split(command), "--dry-run"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    dry = subprocess.run(
+        [*shlex.split(command), "--dry-run"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
     assert dry.returncode == 0, dry.stderr
 
 

@@ -13,7 +13,9 @@ COMMANDS = repository_files("experiments/*.py")
 NOTEBOOKS = repository_files("notebooks/*.ipynb")
 
 MACHINE_PATH = re.compile(r"(?<![\w.:/~-])/(home|Users|root|work|tmp|opt|mnt)/\w")
-PACKAGE_HOST = re.compile(r"pypi\.org|[p]ythonhosted|pytorch\.org/whl|anaconda\.(org|com)|npmjs\.|deb\.debian\.", re.I)
+PACKAGE_HOST = re.compile(
+    r"pypi\.org|[p]ythonhosted|pytorch\.org/whl|anaconda\.(org|com)|npmjs\.|deb\.debian\.", re.I
+)
 UNSAFE_CALLS = {"torch.load", "torch.save", "hydra.utils.instantiate", "instantiate", "eval", "exec"}
 UNSAFE_MODULES = {"pickle", "dill", "cloudpickle", "shelve", "marshal", "joblib"}
 
@@ -74,7 +76,9 @@ def test_a_notebook_and_its_script_are_in_step(path: str) -> None:
 @pytest.mark.parametrize("path", NOTEBOOKS)
 def test_a_notebook_defines_nothing_and_ends_by_asserting(path: str) -> None:
     cells = [cell.source for cell in jupytext.read(ROOT / path).cells if cell.cell_type == "code"]
-    code = [line for source in cells for line in source.splitlines() if not line.lstrip().startswith(("%", "!"))]
+    code = [
+        line for source in cells for line in source.splitlines() if not line.lstrip().startswith(("%", "!"))
+    ]
     assert not [node for node in ast.walk(ast.parse("\n".join(code))) if isinstance(node, ast.ClassDef)]
     assert any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(cells[-1])))
 
