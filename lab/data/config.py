@@ -1,4 +1,4 @@
-"""What the data room can be asked for. Plain dataclasses: nothing heavy is imported to read a configuration."""
+"""What the data room can be asked for. Plain dataclasses: reading a configuration imports nothing heavy."""
 
 import re
 from dataclasses import dataclass, field
@@ -66,7 +66,7 @@ class FolderData(DataConfig):
 
 
 @dataclass
-class HubSource:
+class HubDataset:
     """One data set of the hub, pinned to a commit; at most ``max_documents`` are streamed from it."""
 
     dataset: str
@@ -84,7 +84,10 @@ class HubSource:
             "it must be a commit of the data set, 40 hexadecimal digits, so that a run can be repeated",
         )
         _require(
-            self.max_documents >= 2, "data.sources.*.max_documents", self.max_documents, "it must be at least 2"
+            self.max_documents >= 2,
+            "data.sources.*.max_documents",
+            self.max_documents,
+            "it must be at least 2",
         )
 
 
@@ -92,7 +95,7 @@ class HubSource:
 class HubData(DataConfig):
     """Documents streamed from the Hugging Face hub, one pinned data set a language."""
 
-    sources: dict[str, HubSource] = field(kw_only=True)
+    sources: dict[str, HubDataset] = field(kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,0 +1,1 @@
+"""Where text comes from: pinned wheels, a local folder, the hub. Each yields a ``Harvest``."""
