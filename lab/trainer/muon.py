@@ -1,0 +1,151 @@
+"""Muon: momentum whose matrices are made (nearly) orthogonal before they are added to the weights.
+
+Of the momentum ``M = U S V^T`` only ``U V^T`` is used, so that every direction of a matrix moves equally far
+(Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks"). An update of ``[rows,
+columns]`` is scaled by ``0.2 sqrt(max(rows, columns))``, which gives it the root mean square of an AdamW
+update, so that learning rate and weight decay carry over (Liu et al. 2025, arXiv 2502.16982, section 2.2;
+Motif's released optimiser does the same).
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from lab.trainer.config import MuonConfig
+from lab.trainer.groups import FUSED_HALVES, Kind, is_decayed
+
+LINEAR, CUBIC, QUINTIC = 3.4445, -4.7750, 2.0315
+"""Coefficients of one iteration ``a x + b x^3 + c x^5`` on the singular values (Jordan et al. 2024)."""
+
+UPDATE_SIZE = 0.2
+"""Root mean square of an AdamW update in training, as measured in arXiv 2502.16982."""
+
+STACK_ELEMENTS = {"cpu": 2**21, "cuda": 2**27}
+"""Elements orthogonalised at once: on a CPU what its caches hold, on a GPU what its memory can spare."""
+
+MOMENTUM = "momentum"
+
+
+def newton_schulz(stack: Tensor, steps: int, precision: str = "float32") -> Tensor:
+    """Nearly orthogonal versions of a stack of matrices ``[n, rows, columns]`` with ``rows <= columns``,
+    float32.
+
+    Each is divided by its Frobenius norm and iterated; singular values end within about 0.7 to 1.2 of 1,
+    except those that were below about 1e-3 of the norm. Zero stays zero.
+    """
+    normalised = stack / torch.linalg.matrix_norm(stack, keepdim=True).clamp(min=1e-7)
+    if precision == "bfloat16":
+        return _iterate(normalised.bfloat16(), steps).float()
+    if stack.shape[2] >= 2 * stack.shape[1]:
+        return _iterate_on_gram(normalised, steps)
+    return _iterate(normalised, steps)
+
+
+def _iterate(x: Tensor, steps: int) -> Tensor:
+    """``G = X X^T;  X <- a X + (b G + c G^2) X``."""
+    for _ in range(steps):
+        gram = x @ x.mT
+        polynomial = torch.baddbmm(gram, gram, gram, beta=CUBIC, alpha=QUINTIC)
+        x = torch.baddbmm(x, polynomial, x, beta=LINEAR)
+    return x
+
+
+def _iterate_on_gram(x: Tensor, steps: int) -> Tensor:
+    """The same iteration with the products of the wide side taken out of the loop.
+
+    With ``Q = a I + b G + c G^2`` a step is ``X <- Q X``, hence ``G <- Q G Q``; all of these are polynomials
+    of one symmetric matrix and commute. So only ``G`` and the product ``P`` of all Q are iterated and ``X <-
+    P X`` is taken once: 1.2 to 1.8 times faster for matrices at least twice as wide as high. It needs
+    float32: rounding errors of G grow by ``a^2`` a step.
+    """
+    gram = x @ x.mT
+    product = None
+    for step in range(steps):
+        polynomial = torch.baddbmm(gram, gram, gram, beta=CUBIC, alpha=QUINTIC)
+        polynomial.diagonal(dim1=1, dim2=2).add_(LINEAR)
+        product = polynomial if product is None else polynomial @ product
+        if step + 1 < steps:
+            gram = polynomial @ gram @ polynomial
+    assert product is not None
+    return product @ x
+
+
+class Muon:
+    """Muon over matrices ``[rows, columns]`` and expert stacks ``[E, rows, columns]``.
+
+    Every expert is a matrix of its own, and so are the gate and up halves of a stack that stores them as one:
+    how maps are stored must not change how they learn. Matrices of one shape, whichever way round and in
+    whatever layer, go through one batched iteration.
+    """
+
+    def __init__(self, parameters: Mapping[str, nn.Parameter], config: MuonConfig) -> None:
+        self.parameters = dict(parameters)
+        self.learning_rate = config.learning_rate
+        self.config = config
+        self._momenta = {name: torch.zeros_like(p) for name, p in parameters.items()}
+        self._groups: dict[torch.Size, list[str]] = defaultdict(list)
+        for name, parameter in self.parameters.items():
+            self._groups[as_stack(name, parameter).shape[1:]].append(name)
+
+    @torch.no_grad()
+    def step(self, factor: float) -> None:
+        """Move every parameter that has a gradient, with ``factor`` times the peak learning rate."""
+        active = {name: p for name, p in self.parameters.items() if p.grad is not None}
+        learning_rate = factor * self.learning_rate
+        self._decay(active, 1 - learning_rate * self.config.weight_decay)
+        updates = self._updates(active)
+        for shape, names in self._groups.items():
+            stacks = {name: as_stack(name, updates[name]) for name in names if name in active}
+            if not stacks:
+                continue
+            orthogonal = self._orthogonalise(torch.cat(list(stacks.values())))
+            torch._foreach_add_(
+                [as_stack(name, active[name]) for name in stacks],
+                orthogonal.split([stack.shape[0] for stack in stacks.values()]),
+                alpha=-learning_rate * UPDATE_SIZE * max(shape) ** 0.5,
+            )
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """``<parameter>/momentum``, the running mean of the gradient."""
+        return {f"{name}/{MOMENTUM}": momentum for name, momentum in self._momenta.items()}
+
+    def load_state_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over copies of what :meth:`state_tensors` gave."""
+        for name, momentum in self._momenta.items():
+            momentum.copy_(tensors[f"{name}/{MOMENTUM}"])
+
+    def state_bytes(self) -> int:
+        """Bytes of the state: one number for each of the parameters'."""
+        return sum(p.numel() * p.element_size() for p in self.parameters.values())
+
+    def _decay(self, active: Mapping[str, nn.Parameter], factor: float) -> None:
+        decayed: list[Tensor] = [p for p in active.values() if is_decayed(p, Kind.MATRIX)]
+        if decayed and factor != 1:
+            torch._foreach_mul_(decayed, factor)
+
+    def _updates(self, active: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+        """The running mean of the gradient, or where it will be one step on (Nesterov), by name."""
+        if not active:
+            return {}
+        gradients = [p.grad for p in active.values() if p.grad is not None]
+        momenta = [self._momenta[name] for name in active]
+        torch._foreach_lerp_(momenta, gradients, 1 - self.config.momentum)
+        if self.config.nesterov:
+            momenta = list(torch._foreach_lerp(gradients, momenta, self.config.momentum))
+        return dict(zip(active, momenta, strict=True))
+
+    def _orthogonalise(self, stack: Tensor) -> Tensor:
+        """:func:`newton_schulz` over parts of the stack that fit into fast memory."""
+        at_once = max(1, STACK_ELEMENTS[stack.device.type] // stack[0].numel())
+        steps, precision = self.config.newton_schulz_steps, self.config.newton_schulz_precision
+        return torch.cat([newton_schulz(part, steps, precision) for part in stack.split(at_once)])
+
+
+def as_stack(name: str, tensor: Tensor) -> Tensor:
+    """A view of a parameter or its update as matrices ``[n, rows, columns]`` with ``rows <= columns``."""
+    matrices = tensor.unsqueeze(0) if tensor.ndim == 2 else tensor
+    if name.rsplit(".", 1)[-1] in FUSED_HALVES:
+        matrices = matrices.unflatten(1, (2, -1)).flatten(0, 1)
+    return matrices.mT if matrices.shape[1] > matrices.shape[2] else matrices
