@@ -36,7 +36,7 @@ _WIDEST_LAYER, _LAYER_ROW = 72, 54  # points
 
 
 def layer_figure(race: Race, width: int, ink: Ink) -> Figure | None:
-    """Each contender's layers, input to output: position above, mixer (its window inside), feed-forward below."""
+    """Each contender's layers, input to output: position above, mixer with its window, feed-forward below."""
     standings = [standing for standing in race.standings if standing.architecture.get("layers")]
     if not standings:
         return None

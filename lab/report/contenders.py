@@ -1,7 +1,7 @@
 """What a contender is called and which colour it wears, the same on every page and in every figure.
 
-A maker is a hue, a version is a shade and a dash of that hue, the baseline is a dotted grey. The hues keep apart
-for readers with red- or green-blindness, on light and on dark paper (a test measures it).
+A maker is a hue, a version a shade and a dash of that hue, the baseline is dotted, near black or near white.
+The hues keep apart for readers with red- or green-blindness, on light and on dark paper (a test measures it).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Identity:
-    """``light`` and ``dark`` are the colours on that paper; ``dash`` is a line's on-off pattern, empty for solid."""
+    """``light`` and ``dark`` are its colours on such paper; ``dash`` its line's pattern, empty if solid."""
 
     key: str
     title: str
@@ -27,16 +27,16 @@ BASELINE = "llama"
 KNOWN = {
     identity.key: identity
     for identity in (
-        Identity("k_exaone", "K-EXAONE", "LG AI Research", "#a8246e", "#f08bc0"),
-        Identity("k_exaone_2", "K-EXAONE 2.0", "LG AI Research", "#7d1250", "#d45f9f", (4, 1.5)),
-        Identity("ax_k1", "A.X K1", "SK Telecom", "#1f63c4", "#6ea8f7"),
-        Identity("ax_k2", "A.X K2", "SK Telecom", "#123f86", "#4a82d6", (4, 1.5)),
-        Identity("solar_open", "Solar Open", "Upstage", "#cf5a00", "#f79a3e"),
-        Identity("solar_open_2", "Solar Open 2", "Upstage", "#9c3f00", "#d67716", (4, 1.5)),
-        Identity("motif_2_6b", "Motif 2.6B", "Motif Technologies", "#2b9c8a", "#9be8d8", (1.5, 1.2)),
-        Identity("motif_2", "Motif 2", "Motif Technologies", "#00786a", "#3ecfb4"),
-        Identity("motif_3", "Motif 3", "Motif Technologies", "#00534a", "#22a58f", (4, 1.5)),
-        Identity(BASELINE, "Llama", "baseline", "#66645f", "#a5a29b", (1.2, 1.4)),
+        Identity("k_exaone", "K-EXAONE", "LG AI Research", "#bf1487", "#fc62bf"),
+        Identity("k_exaone_2", "K-EXAONE 2.0", "LG AI Research", "#8c0a62", "#d84aa0", (4, 1.5)),
+        Identity("ax_k1", "A.X K1", "SK Telecom", "#0065e3", "#2f8cfe"),
+        Identity("ax_k2", "A.X K2", "SK Telecom", "#0047a3", "#3f7fe0", (4, 1.5)),
+        Identity("solar_open", "Solar Open", "Upstage", "#a8620a", "#ec941a"),
+        Identity("solar_open_2", "Solar Open 2", "Upstage", "#7a4604", "#c47a14", (4, 1.5)),
+        Identity("motif_2_6b", "Motif 2.6B", "Motif Technologies", "#2f7f68", "#7fe3c4", (1.5, 1.2)),
+        Identity("motif_2", "Motif 2", "Motif Technologies", "#007a59", "#16c191"),
+        Identity("motif_3", "Motif 3", "Motif Technologies", "#00523b", "#0f9c75", (4, 1.5)),
+        Identity(BASELINE, "Llama", "baseline", "#3b3b3b", "#e3e1df", (1.2, 1.4)),
     )
 }
 

@@ -12,6 +12,7 @@ from lab.report.race import Race, Standing
 from lab.report.runs import Run
 
 GRID_POINTS = 140
+COMPLETE = 0.98  # share of the FLOPs of a contender's farthest run that another must have reached
 SMOOTHING = 0.03  # share of a run's logged steps that the running mean covers at most
 
 
@@ -31,7 +32,10 @@ class Curve:
 
 
 def learning_curves(race: Race) -> list[Curve]:
-    """One curve a contender that has logged at least two steps, in the order of the standings."""
+    """One curve a contender that has logged at least two steps, in the order of the standings.
+
+    A run that stopped short of the contender's others is left out, so that it doesn't cut their curve.
+    """
     curves = [_curve(standing) for standing in race.standings]
     return [curve for curve in curves if curve is not None]
 
@@ -40,6 +44,8 @@ def _curve(standing: Standing) -> Curve | None:
     series = [bits for run in standing.runs if len(bits := _smoothed_bits(run)) > 1]
     if not series:
         return None
+    farthest = max(bits.index[-1] for bits in series)
+    series = [bits for bits in series if bits.index[-1] >= COMPLETE * farthest]
     start, end = max(bits.index[0] for bits in series), min(bits.index[-1] for bits in series)
     if end <= start:
         return None

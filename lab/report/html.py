@@ -42,8 +42,8 @@ class Grid:
 def race_report(race_folder: Path | str) -> Path:
     """Writes ``report.html`` into a race folder, whole or not at all, and returns its path.
 
-    Raises ConfigError where the folder isn't a race folder. Runs that are missing or unfinished are named in the
-    text.
+    Raises ConfigError where the folder isn't a race folder. Runs that are missing or unfinished are named in
+    the text.
     """
     race = read_race(race_folder)
     path = race.folder / "report.html"
@@ -77,7 +77,6 @@ def race_page(race: Race) -> str:
             for group, columns in groupby(table.columns, lambda column: column.group)
         ],
         best={column.key: table.best_rows(column) for column in table.columns},
-        standings={standing.key: standing for standing in race.standings},
         csv=base64.b64encode(to_csv(table).encode()).decode(),
         figures={
             name: {kind: Markup(svg) for kind, svg in svgs.items()} for name, svgs in _figures(race).items()

@@ -66,13 +66,17 @@ def loss_figure(race: Race, width: int, ink: Ink) -> Figure | None:
     _loss_panel(last, curves, ink, LAST_STRETCH * end)
     last.set(title="Last third", xlabel="training FLOPs")
     last.set_xlim(LAST_STRETCH * end, end)
-    last.set_xticks(np.linspace(LAST_STRETCH * end, end, 3), [formats.flops(x) for x in _thirds(end)])
+    ticks = np.linspace(LAST_STRETCH * end, end, 3)
+    last.set_xticks(ticks, [formats.flops(tick) for tick in ticks])
     last.xaxis.get_majorticklabels()[-1].set_horizontalalignment("right")
-    name_ends(
-        last,
-        [(c.standing.identity, c.flops[-1], c.mean[-1], "") for c in curves if c.flops[-1] > end / 2],
-        ink,
-    )
+    ends = [(curve.standing.identity, curve.flops[-1], curve.mean[-1], "") for curve in curves]
+    name_ends(last, [named for named in ends if named[1] > LAST_STRETCH * end], ink)
+    for identity, flops, bits, _ in ends:
+        if flops <= LAST_STRETCH * end:
+            whole.annotate(
+                f"{identity.title}, so far", (flops, bits), xytext=(4, 22), textcoords="offset points",
+                color=series_colour(ink, identity), fontsize="small", gid=belongs_to(identity.key),
+            )  # fmt: skip
     return sheet.figure
 
 
@@ -168,10 +172,6 @@ def _loss_panel(panel: Axes, curves: Sequence[Curve], ink: Ink, start: float) ->
 def _line(panel: Axes, x: np.ndarray, y: np.ndarray, key: str, dash: tuple[float, ...], colour: str) -> None:
     style = (0, dash) if dash else "-"
     panel.plot(x, y, color=colour, linewidth=2, linestyle=style, gid=belongs_to(key))
-
-
-def _thirds(end: float) -> np.ndarray:
-    return np.linspace(LAST_STRETCH * end, end, 3)
 
 
 def _scientific_ticks(panel: Axes) -> None:

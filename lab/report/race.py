@@ -7,6 +7,7 @@ A race folder holds ``race.json`` (contenders, seeds, budget, corpus, yardsticks
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -139,9 +140,6 @@ class Race:
         """Names of the probes that any contender took, in the order of the results."""
         return list(dict.fromkeys(name for run in self.runs for name in run.results.get("probes", {})))
 
-    def standing(self, key: str) -> Standing | None:
-        return next((standing for standing in self.standings if standing.key == key), None)
-
 
 def read_race(folder: Path | str) -> Race:
     """Reads a race folder as far as it goes.
@@ -158,6 +156,11 @@ def read_race(folder: Path | str) -> Race:
             f"race folder = '{folder}' can't be read ({type(error).__name__} in race.json); "
             "allowed is a folder whose race.json names contenders and seeds."
         ) from error
+    for key in contenders:
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", key):
+            raise ConfigError(
+                f"contenders = '{key}' can't be shown; allowed are letters, digits, '_' and '-'."
+            )
     problems: list[str] = []
     standings = []
     for key, identity in identities(contenders).items():

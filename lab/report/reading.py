@@ -12,6 +12,7 @@ from lab.report.race import Race, Spread, Standing
 _YARDSTICK_NAMES = {"bigram": "the bigram", "five_gram": "the 5-gram", "xz": "xz"}
 _LANGUAGE_NAMES = {"ko": "Korean", "en": "English", "code": "code"}
 CONFIDENT = 0.05  # p-value below which a gap is called one that seeds would seldom make
+TIE = 2.0  # gaps up to this many standard deviations over seeds are called a tie, unless p says otherwise
 
 
 def read_aloud(race: Race) -> list[str]:
@@ -53,11 +54,11 @@ def _against_the_spread(gap: float, leading: Spread, trailing: Spread) -> str:
         f"{gap / pooled:.1f} times the spread over seeds (sd {pooled:.3f}; Welch's t-test p = {p:.2g}, "
         f"{_seeds(leading, trailing)})"
     )
-    if gap <= pooled:
-        return f"That gap is {measured}: within the spread, so call it a tie."
     if p < CONFIDENT:
         return f"That gap is {measured}: more than seeds alone would often make."
-    return f"That gap is {measured}: larger than the spread, but so few seeds can't rule out chance."
+    if gap <= TIE * pooled:
+        return f"That gap is {measured}: seeds alone can make such a gap, so call it a tie."
+    return f"That gap is {measured}: larger than the spread, but too few seeds to rule out chance."
 
 
 def _yardsticks(race: Race, judged: Sequence[Standing]) -> list[str]:
@@ -98,8 +99,8 @@ def _baseline(judged: Sequence[Standing]) -> list[str]:
 def _gaps_in_the_field(race: Race) -> list[str]:
     if not race.problems:
         return []
-    total = sum(1 for _ in race.standings) * len(race.seeds)
-    return [f"{len(race.problems)} of {total} runs are not in these figures: {_listed(race.problems)}."]
+    total = len(race.standings) * len(race.seeds)
+    return [f"{len(race.problems)} of {total} runs are not judged: {_listed(race.problems)}."]
 
 
 def _korean(standing: Standing) -> Spread:

@@ -1,8 +1,8 @@
 """Reading run folders: the only input of every table, figure and page.
 
 A run folder stands alone, but it may be half finished: the trainer writes ``metrics.jsonl`` while we read it,
-a crash cuts a line short, and a run that failed has no ``results.json``. All of this is read as far as it goes,
-and what is missing or damaged is said in :attr:`Run.problems`; only a folder that isn't there is an error.
+a crash cuts a line short, and a run that failed has no ``results.json``. All of this is read as far as it
+goes, what is missing or damaged is said in :attr:`Run.problems`, and only an absent folder is an error.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ RUN_FILES = ("status.json", "metrics.jsonl", "results.json")
 class Run:
     """One run folder, read as far as it goes.
 
-    ``config``, ``status``, ``results``, ``environment`` and ``architecture`` are the parsed files, empty where
-    the file is missing or damaged. ``problems`` says which files those were, in words for a reader.
+    ``config``, ``status``, ``results``, ``environment`` and ``architecture`` are the parsed files, empty
+    where the file is missing or damaged. ``problems`` says which files those were, in words for a reader.
     """
 
     folder: Path

@@ -126,8 +126,8 @@ def name_ends(
 def spread_apart(wanted: np.ndarray, gap: float, low: float, high: float) -> np.ndarray:
     """Positions at least ``gap`` apart, within [low, high] where they fit, least squares from ``wanted``.
 
-    With the order fixed, position i minus i * gap must not decrease: that is isotonic regression, solved exactly
-    by pooling neighbours that violate it.
+    With the order fixed, position i minus i * gap must not decrease: that is isotonic regression, solved
+    exactly by pooling neighbours that violate it.
     """
     order = np.argsort(wanted, kind="stable")
     blocks: list[list[float]] = []  # mean, weight

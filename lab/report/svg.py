@@ -1,7 +1,7 @@
 """A matplotlib figure as inline SVG that takes its colours and its font from the page around it.
 
-Matplotlib wants colours as hexadecimal numbers, a page wants CSS variables that change with the reader's theme.
-So a figure is drawn with placeholder colours from an :class:`Ink`, and each becomes ``var(--role)`` in the SVG.
+Matplotlib wants colours as hexadecimal numbers, a page wants CSS variables that change with the reader's
+theme. So a figure is drawn with placeholders from an :class:`Ink`, each of which becomes ``var(--role)``.
 """
 
 from __future__ import annotations
@@ -76,12 +76,12 @@ def settings(ink: Ink) -> dict[RcKeyType, Any]:
 
 
 def belongs_to(key: str) -> str:
-    """The gid that puts an artist in the series ``key``, which the page lights up together with its table row."""
+    """The gid that puts an artist in the series ``key``, which the page lights up with its table row."""
     return f"series:{key}"
 
 
 def inline(figure: Figure, ink: Ink, identifier: str, label: str) -> str:
-    """The figure as one ``<svg>`` whose ids begin with ``identifier``; ``label`` is for those who can't see it."""
+    """The figure as one ``<svg>`` whose ids begin with ``identifier``; ``label`` says what it shows."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata=_NO_METADATA)
     svg = buffer.getvalue()

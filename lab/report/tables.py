@@ -40,8 +40,8 @@ class Column:
 class Cell:
     """What a reader sees (``text``, and ``note`` smaller beside it) and the numbers behind it.
 
-    ``more`` holds further numbers for the CSV, as suffix -> number: ``{"sd": 0.01}``. ``faint`` marks a figure
-    that says little, such as an accuracy that chance could explain: it is never called the best.
+    ``more`` holds further numbers for the CSV, as suffix -> number: ``{"sd": 0.01}``. ``faint`` marks a
+    figure that says little, such as an accuracy that chance could explain: it is never called the best.
     """
 
     text: str = MISSING
@@ -182,7 +182,7 @@ def _console_title(stack: Sequence[Column]) -> str:
 
 
 def _fitting(table: Table, width: int) -> list[list[Column]]:
-    """Columns, each with those beneath it, that fit ``width``; high ranks are dropped first, the first never."""
+    """Columns, with those beneath them, that fit ``width``: high ranks go first, the first column never."""
     from rich.cells import cell_len
 
     def needed(stack: list[Column]) -> int:
