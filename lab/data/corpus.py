@@ -69,7 +69,9 @@ def prepare(
     """
     source = open_source(data, cache)
     texts, directory = _folders(source, data, tokenizer, cache)
-    about_texts = build_once(texts, cache, lambda folder: write_texts(source, data, folder, progress), progress)
+    about_texts = build_once(
+        texts, cache, lambda folder: write_texts(source, data, folder, progress), progress
+    )
     languages = tuple(language for language in LANGUAGES if language in about_texts["languages"])
     about_tokens = build_once(
         directory, cache, lambda folder: write_tokens(texts, languages, tokenizer, folder, progress), progress

@@ -32,7 +32,9 @@ def mix(values: Hashes) -> Hashes:
 
 def shingles(text: str, width: int) -> Hashes:
     """Sorted distinct hashes of the character ``width``-grams of ``text``, white space and case set aside."""
-    characters = np.frombuffer("".join(text.lower().split()).encode("utf-32-le"), dtype="<u4").astype(np.uint64)
+    characters = np.frombuffer("".join(text.lower().split()).encode("utf-32-le"), dtype="<u4").astype(
+        np.uint64
+    )
     count = max(len(characters) - width + 1, 1)
     padded = np.concatenate([characters, np.zeros(width, dtype=np.uint64)])
     rolled = np.zeros(count, dtype=np.uint64)

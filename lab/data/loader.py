@@ -1,9 +1,9 @@
-"""Training batches: the stream of documents cut into rows, with what keeps documents apart.
+"""Training batches: rows cut from the streams of the languages, with what keeps documents apart.
 
-The stream is laid end to end and cut every T tokens; a row sees one token more, its last target. Every token of
-the stream is thus a target once, save the first of a document, which nothing may predict. A row has the numbers
-of its documents and positions that start at 0 in each, so that attention stays within a document. A document
-that does not fit continues in the next row as a new one: the mask cannot reach back over a row's edge.
+A row is T consecutive tokens of one language; it sees one token more, its last target. Every token of a
+stream is thus a target once, save the first of a document, which nothing may predict. A row numbers its
+documents and its positions start at 0 in each, so that attention stays within a document. A document that does
+not fit continues in the next row of its language as if it were a new one: no mask reaches back over a row's edge.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,14 +12,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lab.data.corpus import Corpus
-from lab.data.stream import Mixture, Piece, ShuffledShard, Tokens
+from lab.data.stream import Mixture, Piece, ShuffledDocuments, Tokens, TokenStream
 from lab.errors import ConfigError
 
 IGNORED = -100
 """The target of a token whose successor belongs to another document."""
+
+Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -51,96 +54,87 @@ class Loader:
         for language, weight in weights.items():
             if language not in corpus.languages:
                 raise ConfigError(
-                    f"data.mixture.{language}={weight} cannot be met: the corpus has "
-                    f"{', '.join(corpus.languages)}, so the weight of {language} must be 0."
+                    f"data.mixture.{language}={weight} cannot be met: the corpus holds "
+                    f"{', '.join(corpus.languages)} only, so the weight of {language} must be 0."
                 )
-        shards = {language: corpus.train_tokens(language) for language in corpus.languages if language in weights}
+        shards = {name: corpus.train_tokens(name) for name in corpus.languages if name in weights}
         available = sum(len(shard.tokens) for shard in shards.values())
         needed = batch_size * sequence_length + 1
         if available < needed:
             raise ConfigError(
-                f"trainer.sequence_length={sequence_length} and trainer.batch_size={batch_size} need {needed} "
-                f"tokens for one batch, but the corpus has {available}: one of them must be smaller."
+                f"trainer.sequence_length={sequence_length} and trainer.batch_size={batch_size} ask for "
+                f"{needed} tokens at once: the corpus has {available}, so one of them must be smaller."
             )
         self.sequence_length = sequence_length
         self.batch_size = batch_size
-        self._documents = Mixture(
-            {language: ShuffledShard(language, shard, seed) for language, shard in shards.items()}, weights
-        )
-        self._shards = shards
-        self._pending: list[Piece] = []
+        self._mixture = Mixture({name: weights[name] for name in shards})
+        self._streams = {
+            name: TokenStream(ShuffledDocuments(shard, name, seed)) for name, shard in shards.items()
+        }
 
     def __iter__(self) -> Iterator[Batch]:
         return self
 
     def __next__(self) -> Batch:
-        wanted = self.batch_size * self.sequence_length
-        pieces = self._take(wanted)
-        return pack(pieces, self._peek(), self.batch_size, self.sequence_length)
+        languages = np.array(self._mixture.next(self.batch_size))
+        batch = np.empty((4, self.batch_size, self.sequence_length), dtype=np.int64)
+        for language, stream in self._streams.items():
+            own = languages == language
+            if count := int(own.sum()):
+                pieces = stream.take(count * self.sequence_length)
+                batch[:, own] = pack(pieces, stream.peek(), self.sequence_length)
+        return Batch(*torch.from_numpy(batch))
 
     def state(self) -> dict[str, Any]:
-        """Where the stream stands, as JSON-able data of a few numbers a language."""
-        pending = [{"language": p.language, "index": p.index, "start": p.start} for p in self._pending]
-        return {"documents": self._documents.state(), "pending": pending}
+        """Where the streams stand, as JSON-able data of a few numbers a language."""
+        streams = {language: stream.state() for language, stream in self._streams.items()}
+        return {"mixture": self._mixture.state(), "streams": streams}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue exactly where :meth:`state` was taken, by a loader of the same arguments."""
-        self._documents.restore(state["documents"])
-        self._pending = [
-            Piece(p["language"], p["index"], p["start"], self._shards[p["language"]].document(p["index"])[p["start"] :])
-            for p in state["pending"]
-        ]
-
-    def _take(self, count: int) -> list[Piece]:
-        """The next ``count`` tokens of the stream, as pieces of documents."""
-        taken = []
-        while count:
-            piece = self._pending.pop() if self._pending else self._documents.next()
-            head, rest = piece.tokens[:count], piece.tokens[count:]
-            taken.append(Piece(piece.language, piece.index, piece.start, head))
-            count -= len(head)
-            if len(rest):
-                self._pending = [Piece(piece.language, piece.index, piece.start + len(head), rest)]
-        return taken
-
-    def _peek(self) -> Piece:
-        """The piece that the next batch begins with; it stays where it is."""
-        if not self._pending:
-            self._pending = [self._documents.next()]
-        return self._pending[0]
+        """Continue exactly where :meth:`state` was taken from a loader of the same arguments."""
+        self._mixture.restore(state["mixture"])
+        for language, stream in self._streams.items():
+            stream.restore(state["streams"][language])
 
 
-def pack(pieces: list[Piece], following: Piece, batch_size: int, sequence_length: int) -> Batch:
-    """The batch of ``pieces``, which together have B x T tokens; ``following`` supplies the very last target."""
-    shape = (batch_size, sequence_length)
+def pack(pieces: list[Piece], following: Piece, sequence_length: int) -> Rows:
+    """Tokens, targets, documents and positions [4, R, T] of ``pieces``, which together have R x T tokens.
+
+    ``following``, the piece that comes after them, supplies the very last target.
+    """
     lengths = np.array([len(piece.tokens) for piece in pieces])
-    starts = np.cumsum(lengths) - lengths
     tokens = np.concatenate([piece.tokens for piece in pieces] + [following.tokens[:1]]).astype(np.int64)
-
-    # A document begins where a piece does that is not the continuation of an earlier batch's last document.
+    # A document begins where a piece does, unless the piece continues a document of an earlier row.
     begins = np.zeros(len(tokens), dtype=bool)
-    begins[starts] = [piece.start == 0 for piece in pieces]
+    begins[np.cumsum(lengths) - lengths] = [piece.start == 0 for piece in pieces]
     begins[-1] = following.start == 0
     targets = np.where(begins[1:], IGNORED, tokens[1:])
 
-    # Within a row, numbering and positions start anew at the row's edge and at every document's beginning.
-    fresh = begins[:-1].reshape(shape).copy()
-    fresh[:, 0] = True
-    documents = np.cumsum(fresh, axis=1) - 1
     column = np.arange(sequence_length)
+    fresh = begins[:-1].reshape(-1, sequence_length) | (column == 0)
+    documents = np.cumsum(fresh, axis=1) - 1
     positions = column - np.maximum.accumulate(np.where(fresh, column, 0), axis=1)
-
-    return Batch(
-        torch.from_numpy(tokens[:-1].reshape(shape)),
-        torch.from_numpy(targets.reshape(shape)),
-        torch.from_numpy(documents),
-        torch.from_numpy(positions),
-    )
+    return np.stack([tokens[:-1].reshape(fresh.shape), targets.reshape(fresh.shape), documents, positions])
 
 
-def stream_tokens(loader: Loader, num_tokens: int) -> list[Tokens]:
-    """The first ``num_tokens`` tokens that ``loader`` will give, one array a piece of document, in order.
+def stream_tokens(
+    corpus: Corpus,
+    sequence_length: int,
+    batch_size: int,
+    mixture: Mapping[str, float],
+    seed: int,
+    num_tokens: int,
+) -> list[Tokens]:
+    """The first ``num_tokens`` tokens that a :class:`Loader` of these arguments gives, one array a document.
 
-    For yardsticks that must learn from exactly what a model is trained on. The loader is advanced.
+    For yardsticks that must learn from exactly what a model is trained on. Counted row by row, returned
+    language by language; a document that is cut by a row's edge is one array, one that is met twice is two.
     """
-    return [piece.tokens for piece in loader._take(num_tokens)]
+    loader = Loader(corpus, sequence_length, batch_size, mixture, seed)
+    rows, rest = divmod(num_tokens, sequence_length)
+    wanted = dict.fromkeys(loader._streams, 0)
+    for language in loader._mixture.next(rows):
+        wanted[language] += sequence_length
+    if rest:
+        wanted[loader._mixture.next(1)[0]] += rest
+    return [piece.tokens for name, count in wanted.items() for piece in loader._streams[name].take(count)]

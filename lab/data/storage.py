@@ -68,7 +68,9 @@ def read_manifest(target: Path) -> dict[str, Any] | None:
         sizes = {name: (target / name).stat().st_size for name in manifest["files"]}
     except (OSError, ValueError, KeyError):
         return None
-    return manifest if all(sizes[name] == entry["bytes"] for name, entry in manifest["files"].items()) else None
+    return (
+        manifest if all(sizes[name] == entry["bytes"] for name, entry in manifest["files"].items()) else None
+    )
 
 
 def write_json_lines(path: Path, rows: Iterator[dict[str, Any]]) -> None:
@@ -89,7 +91,9 @@ def _seal(folder: Path, manifest: dict[str, Any]) -> None:
     """Add every file's size and digest to ``manifest``, write it, and push all of it to the disk."""
     files = sorted(path for path in folder.iterdir() if path.is_file())
     manifest["files"] = {path.name: {"bytes": path.stat().st_size, "sha256": digest(path)} for path in files}
-    (folder / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    (folder / MANIFEST).write_text(
+        json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+    )
     for path in [*files, folder / MANIFEST]:
         with path.open("rb+") as file:
             os.fsync(file.fileno())

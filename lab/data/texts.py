@@ -73,6 +73,7 @@ def write_texts(source: Source, data: DataConfig, folder: Path, progress: Progre
             if pair.group in kept_groups and (pair.group in split) == (name == "held_out")
         ]
         write_json_lines(folder / f"{name}.pairs.jsonl", (asdict(pair) for pair in pairs))
+    amounts = _amounts_by_source(documents)
     return {
         "format": FORMAT,
         "kind": data.kind,
@@ -86,7 +87,7 @@ def write_texts(source: Source, data: DataConfig, folder: Path, progress: Progre
         "documents_read": len(harvest.documents),
         "documents_blank": len(harvest.documents) - len(cleaned),
         "documents_duplicate": len(cleaned) - len(documents),
-        "sources": [{**row, **_amounts_of(str(row["source"]), documents)} for row in harvest.provenance],
+        "sources": [{**row, "kept": amounts.get(str(row["source"]), {})} for row in harvest.provenance],
     }
 
 
@@ -139,7 +140,9 @@ def held_out_groups(documents: Iterable[Document], data: DataConfig) -> set[str]
     for document in documents:
         groups_of[document.language].add(document.group)
         if document.group not in rank:
-            rank[document.group] = blake2b(f"{data.split_salt}\n{document.group}".encode(), digest_size=16).digest()
+            rank[document.group] = blake2b(
+                f"{data.split_salt}\n{document.group}".encode(), digest_size=16
+            ).digest()
     held_out: set[str] = set()
     for language in LANGUAGES:
         groups = sorted(groups_of[language], key=lambda group: rank[group])
@@ -168,7 +171,12 @@ def _amount(documents: Iterable[Document]) -> dict[str, int]:
     return dict(counted)
 
 
-def _amounts_of(source: str, documents: Iterable[Document]) -> dict[str, dict[str, int]]:
-    own = [document for document in documents if document.source == source]
-    languages = sorted({document.language for document in own}, key=LANGUAGES.index)
-    return {language: _amount(one for one in own if one.language == language) for language in languages}
+def _amounts_by_source(documents: Iterable[Document]) -> dict[str, dict[str, dict[str, int]]]:
+    """Amounts by source and language."""
+    parts: dict[str, dict[str, list[Document]]] = {}
+    for document in documents:
+        parts.setdefault(document.source, {}).setdefault(document.language, []).append(document)
+    return {
+        source: {language: _amount(part) for language, part in sorted(by_language.items())}
+        for source, by_language in parts.items()
+    }

@@ -19,7 +19,8 @@ class Tokenizer:
     def __init__(self, backend: Backend) -> None:
         backend.encode_special_tokens = True  # the words "<|end|>" in a text are ordinary characters
         self._backend = backend
-        self.pad_id, self.begin_id, self.end_id = (backend.token_to_id(token) for token in SPECIAL_TOKENS)
+        self.pad_id, self.begin_id, self.end_id = range(len(SPECIAL_TOKENS))
+        assert [backend.token_to_id(token) for token in SPECIAL_TOKENS] == [0, 1, 2]
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int) -> "Tokenizer":
@@ -59,7 +60,10 @@ class Tokenizer:
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """:meth:`encode` of many texts at once, in parallel."""
-        return [encoding.ids for encoding in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+        return [
+            encoding.ids
+            for encoding in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
+        ]
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ``ids``; special tokens have none, and bytes that are no UTF-8 become U+FFFD."""

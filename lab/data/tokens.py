@@ -57,9 +57,11 @@ def read_documents(texts: Path, split: str, language: str) -> Iterator[Document]
 def write_tokens(
     texts: Path, languages: tuple[str, ...], config: TokenizerConfig, folder: Path, progress: Progress
 ) -> dict[str, Any]:
-    """Train the tokenizer on the training split; write it and the shards into ``folder``; return a manifest."""
+    """Train the tokenizer on the training split; write it and the shards; return their manifest."""
     progress(f"training a tokenizer of {config.vocab_size} entries")
-    training = (document.text for language in languages for document in read_documents(texts, "train", language))
+    training = (
+        document.text for language in languages for document in read_documents(texts, "train", language)
+    )
     tokenizer = Tokenizer.train(training, config.vocab_size)
     tokenizer.save(folder)
     amounts: dict[str, dict[str, int]] = {}
@@ -76,7 +78,9 @@ def write_tokens(
             allow_pickle=False,
         )
     if tokenizer.vocab_size < config.vocab_size:
-        progress(f"the corpus is small: {tokenizer.vocab_size} of {config.vocab_size} tokenizer entries are used")
+        progress(
+            f"the corpus is small: {tokenizer.vocab_size} of {config.vocab_size} tokenizer entries are used"
+        )
     return {"tokenizer": {"kind": config.kind, "vocab_size": tokenizer.vocab_size}, "tokens": amounts}
 
 

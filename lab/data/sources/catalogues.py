@@ -18,7 +18,7 @@ MIN_HANGUL = 10
 
 
 def gettext_messages(wheel: ZipFile, locale: str = "ko") -> Iterator[Item]:
-    """The messages of every gettext catalogue for ``locale``, from the .po, which keeps their order, or the .mo."""
+    """The messages of every gettext catalogue for ``locale``: its .po, which keeps order, or its .mo."""
     names = set(wheel.namelist())
     for name in sorted(names):
         path = PurePosixPath(name)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 from lab.data.config import FolderData
@@ -19,45 +20,44 @@ SECTION_CHARACTERS = 8_000
 
 
 class FolderSource:
-    """Every readable file below ``config.path``, in the order of their names."""
+    """Every readable file below ``config.path``, hidden ones aside, in the order of their names."""
 
     def __init__(self, config: FolderData) -> None:
         self.config = config
         self.root = Path(config.path).expanduser()
         if not self.root.is_dir():
             raise ConfigError(f"data.path={config.path} cannot be used: it must be an existing folder.")
-        self.files = sorted(path for path in self.root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+        self.files = sorted(
+            path
+            for path in self.root.rglob("*")
+            if path.suffix.lower() in SUFFIXES and path.is_file() and "/." not in f"/{self._name(path)}"
+        )
         if not self.files:
             raise ConfigError(f"data.path={config.path} holds no text: it needs {', '.join(SUFFIXES)}.")
 
     def identity(self) -> object:
         """What the corpus depends on: names and contents of the files."""
-        return [[self._name(path), digest(path)] for path in self.files] + [self.config.text_field]
+        return [self._digests, self.config.text_field]
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        return {self._name(path): digest(path) for path in self.files}
 
     def harvest(self, progress: Progress) -> Harvest:
         """All documents; raises :class:`ConfigError` naming the first file that cannot be read."""
-        harvest = Harvest()
-        for path in self.files:
-            progress(f"reading {self._name(path)}")
-            documents = list(self._documents(path))
-            harvest.documents.extend(documents)
-            harvest.provenance.append(
-                {
-                    "source": self._name(path),
-                    "sha256": digest(path),
-                    "extractor": f"{path.suffix.lower()[1:]} file",
-                }
-            )
-        return harvest
+        progress(f"reading {len(self.files)} files of {self.root}")
+        documents = [document for path in self.files for document in self._documents(path)]
+        provenance: list[dict[str, object]] = [
+            {"source": name, "sha256": checksum} for name, checksum in self._digests.items()
+        ]
+        return Harvest(documents, provenance=provenance)
 
     def _documents(self, path: Path) -> Iterator[Document]:
         name = self._name(path)
         for number, text in enumerate(self._texts(path)):
             group = f"{name}#{number}"
-            if path.suffix.lower() == ".py":
-                language = "code"
-            else:
-                language = "ko" if hangul_share(text) >= KOREAN_SHARE else "en"
+            prose = "ko" if hangul_share(text) >= KOREAN_SHARE else "en"
+            language = "code" if path.suffix.lower() == ".py" else prose
             yield Document(f"{group}/{language}", language, name, text, group)
 
     def _texts(self, path: Path) -> Iterator[str]:
@@ -87,12 +87,14 @@ class FolderSource:
             yield text
 
     def _parquet(self, path: Path) -> Iterator[str]:
-        from pyarrow import ArrowInvalid, parquet
+        from pyarrow import ArrowInvalid, parquet  # type: ignore[import-untyped]
 
         try:
             file = parquet.ParquetFile(path)
         except (ArrowInvalid, OSError) as error:
-            raise ConfigError(f"data.path={self.config.path} holds {path}, which is not a Parquet file.") from error
+            raise ConfigError(
+                f"data.path={self.config.path} holds {path}, which is not a Parquet file."
+            ) from error
         if self.config.text_field not in file.schema_arrow.names:
             raise ConfigError(
                 f"data.text_field={self.config.text_field} is not a column of {path}: "

@@ -31,7 +31,9 @@ def gather(items: Sequence[tuple[str, Item]]) -> Harvest:
     """
     korean = distinct([item.ko for _, item in items], width=3)
     with_english = [index for index in korean if items[index][1].en]
-    english = {with_english[place] for place in distinct([items[index][1].en for index in with_english], width=3)}
+    english = {
+        with_english[place] for place in distinct([items[index][1].en for index in with_english], width=3)
+    }
 
     harvest = Harvest()
     neighbours: dict[tuple[str, str], list[int]] = {}
@@ -45,9 +47,13 @@ def gather(items: Sequence[tuple[str, Item]]) -> Harvest:
             texts["en"] = [items[index][1].en for index in chunk if index in english]
             for language, lines in texts.items():
                 if lines:
-                    harvest.documents.append(Document(f"{group}/{language}", language, source, "\n".join(lines), group))
+                    harvest.documents.append(
+                        Document(f"{group}/{language}", language, source, "\n".join(lines), group)
+                    )
             harvest.pairs.extend(
-                Pair(source, group, items[index][1].ko, items[index][1].en) for index in chunk if index in english
+                Pair(source, group, items[index][1].ko, items[index][1].en)
+                for index in chunk
+                if index in english
             )
     return harvest
 

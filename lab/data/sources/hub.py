@@ -30,7 +30,9 @@ class HubSource:
             progress(f"streaming {source.dataset}")
             for number, text in enumerate(_texts(language, source)):
                 group = f"{source.dataset}#{number}"
-                harvest.documents.append(Document(f"{group}/{language}", language, source.dataset, text, group))
+                harvest.documents.append(
+                    Document(f"{group}/{language}", language, source.dataset, text, group)
+                )
                 if (number + 1) % REPORT_EVERY == 0:
                     progress(f"streamed {number + 1} of at most {source.max_documents} from {source.dataset}")
             harvest.provenance.append({"source": source.dataset, "extractor": "streaming", **asdict(source)})

@@ -78,7 +78,9 @@ def _plain(text: str) -> str:
 
 def _whole_sentences(text: str) -> str:
     """A ruling that its source cut off at 300 characters, up to the end of its last sentence or line."""
-    return text if len(text) != 300 or text.endswith((".", "함", "임", "음", "됨")) else _last_sentence_end(text)
+    return (
+        text if len(text) != 300 or text.endswith((".", "함", "임", "음", "됨")) else _last_sentence_end(text)
+    )
 
 
 def _last_sentence_end(text: str) -> str:
@@ -90,7 +92,9 @@ def _last_sentence_end(text: str) -> str:
 def _unwrapped(text: str) -> Iterator[str]:
     """The paragraphs of a bill in lines of fixed width; a line that ends in mid-word ends without a blank."""
     text = text.split("대비표")[0].replace("\r", "").replace("\f", "")
-    lines = [line for line in text.split("\n") if line.strip() and not re.fullmatch(r"\s*-\s*\d+\s*-\s*", line)]
+    lines = [
+        line for line in text.split("\n") if line.strip() and not re.fullmatch(r"\s*-\s*\d+\s*-\s*", line)
+    ]
     for paragraph in re.split(r"\n(?= {2,}|제\d+조|부 +칙|법률 |제안|\d+\. )", "\n".join(lines)):
         joined = re.sub(r"\s+", " ", paragraph.replace("\n", "")).strip()
         if re.search(r"[다임함음]\.(?:\([^()]*\)\.?)?$", joined) and hangul(joined) >= 30:
