@@ -22,7 +22,8 @@ PARTS = {
     "feed_forward": "dense feed-forward",
     "experts": "experts",
     "router": "router",
-    "norms": "norms",
+    "joins": "norms and joins",
+    "multi_token": "multi-token",
     "head": "head",
 }
 

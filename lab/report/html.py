@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -12,31 +11,14 @@ from typing import Any
 import yaml
 
 from lab.report import blueprints, fairness, formats, plots
-from lab.report.race import LANGUAGES, Race, race_table, read_race
+from lab.report.grids import corpus_grids, environment_grid
+from lab.report.race import Race, race_table, read_race
 from lab.report.reading import read_aloud
-from lab.report.runs import flatten
 from lab.report.tables import to_csv
 from lab.trainer.files import write_text
 
 PAGE = Path(__file__).parent / "page"  # the page's template, style sheet and script
 COMMAND = "make race"
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A plain table of texts for the page; the first column names the row, numbers stand to the right."""
-
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
-
-    @property
-    def numeric(self) -> frozenset[int]:
-        """Columns of a headed table that hold nothing but numbers."""
-        return frozenset(
-            index
-            for index in range(1, len(self.header))
-            if all(row[index].replace(",", "").replace(".", "", 1).isdecimal() for row in self.rows)
-        )
 
 
 def race_report(race_folder: Path | str) -> Path:
@@ -83,8 +65,8 @@ def race_page(race: Race) -> str:
         },
         tokenizers_equal=fairness.tokenizers_equal(race),
         held=fairness.held_equal(race),
-        corpus=_grids(race.description.get("corpus", {})),
-        environment=_environment(race),
+        corpus=corpus_grids(race.description.get("corpus", {})),
+        environment=environment_grid(race),
         settings=_yaml(fairness.shared_settings(race)),
         models=_models(race),
         command=race.description.get("command", COMMAND),
@@ -134,47 +116,6 @@ def _series_colours(race: Race) -> str:
     return f"\n:root {{\n{''.join(colours)}}}\n"
 
 
-def _grids(content: Mapping[str, Any]) -> list[tuple[str, Grid]]:
-    """A nested summary as tables: one for the plain values, one for each list or mapping of records."""
-    plain = [(key, _text(value)) for key, value in content.items() if not _records(value)]
-    grids = [("", Grid((), plain))] if plain else []
-    for key, value in content.items():
-        records = _records(value)
-        if records:
-            columns = list(dict.fromkeys(column for record in records.values() for column in record))
-            named = isinstance(value, Mapping)
-            rows = [
-                ([LANGUAGES.get(name, name)] if named else [])
-                + [_text(record.get(column, "")) for column in columns]
-                for name, record in records.items()
-            ]
-            header = ([""] if named else []) + [column.replace("_", " ") for column in columns]
-            grids.append((key.replace("_", " "), Grid(header, rows)))
-    return grids
-
-
-def _records(value: Any) -> dict[str, dict[str, Any]]:
-    """A list or mapping of mappings as name -> flat record; empty for anything else."""
-    items = (
-        value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
-    )
-    records = {str(name): record for name, record in items}
-    if not records or not all(isinstance(record, Mapping) for record in records.values()):
-        return {}
-    return {name: flatten(dict(record)) for name, record in records.items()}
-
-
-def _environment(race: Race) -> Grid:
-    """The environments of all runs in one: more than one value where runs differ."""
-    environments = [flatten(run.environment) for run in race.runs if run.environment]
-    keys = dict.fromkeys(key for environment in environments for key in environment)
-    rows = []
-    for key in keys:
-        values = dict.fromkeys(_text(environment[key]) for environment in environments if key in environment)
-        rows.append((key.replace("_", " ").replace(".", " · "), "; ".join(values)))
-    return Grid((), rows)
-
-
 def _models(race: Race) -> list[tuple[str, str]]:
     """Each contender's model settings as YAML, from the first of its runs that has a config."""
     models = []
@@ -189,13 +130,3 @@ def _yaml(content: Mapping[str, Any]) -> str:
     return yaml.safe_dump(
         dict(content), sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
     )
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, list):
-        return ", ".join(map(_text, value))
-    return "" if value is None else str(value)

@@ -45,28 +45,7 @@ def fabricate_race(
         "seeds": list(seeds),
         "budget_flops": BUDGET_FLOPS,
         "command": "make race",
-        "corpus": {
-            "languages": {
-                "ko": {"documents": 8_412, "bytes": 6_300_112, "tokens": 1_910_204},
-                "en": {"documents": 9_120, "bytes": 7_120_040, "tokens": 1_874_551},
-                "code": {"documents": 2_005, "bytes": 5_004_009, "tokens": 1_603_377},
-            },
-            "sources": [
-                {
-                    "name": "django",
-                    "version": "6.1.3",
-                    "licence": "BSD-3-Clause",
-                    "languages": ["ko", "en", "code"],
-                },
-                {
-                    "name": "weblate",
-                    "version": "2026.10.1",
-                    "licence": "GPL-3.0-or-later",
-                    "languages": ["ko", "en"],
-                },
-                {"name": "networkx", "version": "3.6.1", "licence": "BSD-3-Clause", "languages": ["code"]},
-            ],
-        },
+        "corpus": corpus_manifest(),
         "yardsticks": YARDSTICKS,
         "yardstick_tokens": 5_388_132,
     }
@@ -75,6 +54,44 @@ def fabricate_race(
         for seed in seeds:
             fabricate_run(folder / f"{contender}-s{seed}", contender, seed)
     return folder
+
+
+def corpus_manifest() -> dict[str, Any]:
+    def amount(documents: int, size: int) -> dict[str, int]:
+        return {"documents": documents, "lines": 9 * documents, "characters": size // 2, "bytes": size}
+
+    return {
+        "format": 1,
+        "kind": "packages",
+        "languages": {
+            "ko": {"train": amount(2_823, 2_881_692), "held_out": amount(58, 58_809)},
+            "en": {"train": amount(3_197, 2_877_458), "held_out": amount(68, 52_762)},
+            "code": {"train": amount(726, 4_838_182), "held_out": amount(22, 130_438)},
+        },
+        "tokens": {
+            "ko": {"train": 901_204, "held_out": 18_313},
+            "en": {"train": 874_551, "held_out": 16_020},
+            "code": {"train": 1_603_377, "held_out": 43_101},
+        },
+        "sources": [
+            {
+                "source": "django",
+                "version": "6.1.3",
+                "sha256": "0123456789abcdef" * 4,
+                "licence": "BSD-3-Clause",
+                "extractor": "gettext_messages + modules",
+                "kept": {language: amount(400, 1_000_000) for language in ("ko", "en", "code")},
+            },
+            {
+                "source": "weblate",
+                "version": "2026.10.1",
+                "sha256": "fedcba9876543210" * 4,
+                "licence": "GPL-3.0-or-later",
+                "extractor": "gettext_messages",
+                "kept": {language: amount(90, 300_000) for language in ("ko", "en")},
+            },
+        ],
+    }
 
 
 def fabricate_run(folder: Path, contender: str, seed: int) -> Path:
@@ -99,7 +116,9 @@ def fabricate_run(folder: Path, contender: str, seed: int) -> Path:
         folder / "environment.json",
         {
             "git": {"revision": "f1889810c5d2", "dirty": False},
-            "versions": {"python": "3.11.14", "torch": "2.13.0", "lab": "0.1.0"},
+            "python": "3.11.14",
+            "platform": "Linux",
+            "packages": {"torch": "2.13.0", "numpy": "2.4.6"},
             "device": "cpu",
             "threads": 2,
         },
@@ -188,7 +207,7 @@ def architecture(contender: str) -> dict[str, Any]:
         for depth, kind in enumerate(facts["pattern"])
     ]
     embedding = 8192 * 96
-    parts = {"embedding": embedding, "attention": 620_000, "norms": 4_000, "head": embedding}
+    parts = {"embedding": embedding, "attention": 620_000, "joins": 4_000, "head": embedding}
     if sparse:
         parts |= {"router": 18_000, "feed_forward": 110_000}
     rest = total - sum(parts.values())

@@ -8,11 +8,12 @@ from html.parser import HTMLParser
 import pytest
 
 from lab.errors import ConfigError
+from lab.report.grids import corpus_grids
 from lab.report.html import race_report
 from lab.report.race import race_table, read_race
 from lab.report.tables import to_csv
 
-from .fabricated import CONTENDERS, YARDSTICKS, write_json
+from .fabricated import CONTENDERS, YARDSTICKS, corpus_manifest, write_json
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
@@ -111,6 +112,25 @@ def test_the_page_speaks_korean_and_carries_its_evidence(report):
         assert words in text
     link = re.search(r"data:text/csv;charset=utf-8;base64,([^\"]+)", text)
     assert base64.b64decode(link.group(1)).decode() == to_csv(race_table(read_race(report.parent)))
+
+
+def test_the_corpus_is_shown_by_language_and_source_with_licences():
+    amounts, sources = corpus_grids(corpus_manifest())
+    assert amounts.rows[0] == ["Korean", "2,823", "2.75 MiB", "901k", "58", "57.4 KiB", "18.3k"]
+    assert sources.header == [
+        "source",
+        "version",
+        "licence",
+        "Korean text",
+        "English text",
+        "Code text",
+        "sha256",
+    ]
+    assert sources.rows[1][:3] == ["weblate", "2026.10.1", "GPL-3.0-or-later"]
+    assert sources.rows[1][-2:] == ["", "fedcba987654"], "no code is kept of it"
+    assert corpus_grids({}) == []
+    (folder,) = corpus_grids({"sources": [{"source": "notes.txt", "extractor": "txt file"}]})
+    assert folder.rows == [["notes.txt", "", "", ""]]
 
 
 def test_reports_of_the_same_folder_are_the_same(report):
