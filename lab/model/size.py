@@ -60,13 +60,15 @@ def _parts(config: ModelConfig, plan: list[LayerPlan], active: bool) -> dict[str
         for layer in plan
         for site in ("attention", feed_forward_site(layer))
     )
+    routers = router.routing_params(width) if sparse else 0
     return {
         "embedding": config.vocab_size * width,
         "attention": sum(config.mixer(layer).num_params(width) for layer in plan),
-        "dense feed-forward": (len(plan) - sparse) * unit.num_params(width, unit.width),
-        "experts and router": sparse * router.num_params(width, unit, active) if sparse else 0,
-        "norms and joins": joins + config.norm.num_params(width, "final"),
-        "multi-token": config.multi_token.num_params(width, config.attention, unit, config.norm),
+        "feed_forward": (len(plan) - sparse) * unit.num_params(width, unit.width),
+        "experts": sparse * (router.num_params(width, unit, active) - routers) if sparse else 0,
+        "router": sparse * routers,
+        "joins": joins + config.norm.num_params(width, "final"),
+        "multi_token": config.multi_token.num_params(width, config.attention, unit, config.norm),
         "head": 0 if config.tied_embeddings else config.vocab_size * width,
     }
 

@@ -21,6 +21,10 @@ class RouterConfig(Leaf):
         """Parameters of one mixture layer; ``active`` counts only what one token uses."""
         raise NotImplementedError
 
+    def routing_params(self, width: int) -> int:
+        """Of these, the parameters that choose experts."""
+        raise NotImplementedError
+
     def build(self, width: int, unit: FeedForwardConfig, layer: LayerPlan) -> Any:
         """The mixture module of one layer."""
         raise NotImplementedError
@@ -91,7 +95,10 @@ class SigmoidRouter(RouterConfig):
     def num_params(self, width: int, unit: FeedForwardConfig, active: bool) -> int:
         routed = self.top_k if active else self.num_experts
         shared = unit.num_params(width, self.num_shared * self.expert_width) if self.num_shared else 0
-        return routed * unit.num_params(width, self.expert_width) + shared + self.num_experts * width
+        return routed * unit.num_params(width, self.expert_width) + shared + self.routing_params(width)
+
+    def routing_params(self, width: int) -> int:
+        return self.num_experts * width
 
     def build(self, width: int, unit: FeedForwardConfig, layer: LayerPlan) -> Any:
         return load("lab.model.feed_forward.mixture:MixtureOfExperts")(self, width, unit, layer)
