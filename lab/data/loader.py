@@ -2,8 +2,9 @@
 
 A row is T consecutive tokens of one language; it sees one token more, its last target. Every token of a
 stream is thus a target once, save the first of a document, which nothing may predict. A row numbers its
-documents and its positions start at 0 in each, so that attention stays within a document. A document that does
-not fit continues in the next row of its language as if it were a new one: no mask reaches back over a row's edge.
+documents and its positions start at 0 in each, so that attention stays within a document. A document that
+does not fit continues in the next row of its language as if it were a new one: no mask reaches back over a
+row's edge.
 """
 
 from collections.abc import Iterator, Mapping

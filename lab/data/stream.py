@@ -96,14 +96,15 @@ class Mixture:
     """
 
     def __init__(self, weights: Mapping[str, float]) -> None:
-        self.weights = dict(weights)
-        self._rows = dict.fromkeys(self.weights, 0)
+        self.shares = {language: weight / sum(weights.values()) for language, weight in weights.items()}
+        self._rows = dict.fromkeys(self.shares, 0)
 
     def next(self, count: int) -> list[str]:
         """The languages of the next ``count`` rows."""
         languages = []
         for _ in range(count):
-            language = min(self.weights, key=lambda name: (self._rows[name] + 1) / self.weights[name])
+            total = sum(self._rows.values()) + 1
+            language = max(self.shares, key=lambda name: self.shares[name] * total - self._rows[name])
             self._rows[language] += 1
             languages.append(language)
         return languages

@@ -72,7 +72,10 @@ def write_texts(source: Source, data: DataConfig, folder: Path, progress: Progre
             for pair in harvest.pairs
             if pair.group in kept_groups and (pair.group in split) == (name == "held_out")
         ]
-        write_json_lines(folder / f"{name}.pairs.jsonl", (asdict(pair) for pair in pairs))
+        write_json_lines(
+            folder / f"{name}.pairs.jsonl",
+            (asdict(replace(pair, ko=normalise(pair.ko), en=normalise(pair.en))) for pair in pairs),
+        )
     amounts = _amounts_by_source(documents)
     return {
         "format": FORMAT,

@@ -91,7 +91,7 @@ def _last_sentence_end(text: str) -> str:
 
 def _unwrapped(text: str) -> Iterator[str]:
     """The paragraphs of a bill in lines of fixed width; a line that ends in mid-word ends without a blank."""
-    text = text.split("대비표")[0].replace("\r", "").replace("\f", "")
+    text = re.split(r"\n[^\n]*대비표", text)[0].replace("\r", "").replace("\f", "")
     lines = [
         line for line in text.split("\n") if line.strip() and not re.fullmatch(r"\s*-\s*\d+\s*-\s*", line)
     ]
