@@ -1,0 +1,1 @@
+"""Which tensors of a released folder hold which of ours."""
