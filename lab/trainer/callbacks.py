@@ -48,7 +48,7 @@ class Callback:
         """After every step."""
 
     def on_stop(self, training: Training) -> None:
-        """After the last step of this process: the run's last, or the one a signal came in; not on failure."""
+        """After this process's last step: the run's last, or the one a signal came in; not on failure."""
 
     def on_end(self, training: Training, error: BaseException | None) -> None:
         """When the loop is left, by whatever way."""

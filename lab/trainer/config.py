@@ -184,8 +184,8 @@ class TrainerConfig:
         if len(given) != 1:
             shown = ", ".join(f"trainer.{name}={value}" for name, value in (given or budgets).items())
             raise ConfigError(
-                f"{shown} cannot be used: exactly one of budget_flops, budget_tokens and steps must be a number "
-                "and the others null."
+                f"{shown} cannot be used: exactly one of budget_flops, budget_tokens and steps must be a "
+                "number and the others null."
             )
         ((name, value),) = given.items()
         _require(value > 0, f"trainer.{name}", value, "it must be above 0")

@@ -33,7 +33,7 @@ class Loader(Resumable, Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """A whole run, all its parts together; ``seconds`` are those of steps, ``final_loss`` is the last step's."""
+    """A whole run, all its parts together; ``seconds`` are those of steps, ``final_loss`` the last one's."""
 
     steps: int
     tokens: int
@@ -217,8 +217,8 @@ def _check_finite(result: StepResult, step: int) -> None:
     for name, value in (("loss", result.loss), ("gradient norm", result.gradient_norm)):
         if not abs(value) < float("inf"):
             raise TrainingFailed(
-                f"The {name} became {value} at step {step}, and the weights were left as they were before it: "
-                "try a lower optimizer.learning_rate, a lower trainer.clip_norm, a longer schedule warm-up or "
+                f"The {name} became {value} at step {step}; the weights are those before it: try a lower "
+                "optimizer.learning_rate or trainer.clip_norm, a longer schedule.warmup_fraction or "
                 "trainer.precision=float32."
             )
 
@@ -228,7 +228,8 @@ def _explained(failure: Exception, step: int) -> Exception:
     text = str(failure)
     if isinstance(failure, torch.OutOfMemoryError) or "can't allocate memory" in text:
         return TrainingFailed(
-            f"Memory ran out at step {step}: halve trainer.batch_size and double trainer.gradient_accumulation."
+            f"Memory ran out at step {step}: halve trainer.batch_size and double "
+            "trainer.gradient_accumulation."
         )
     if isinstance(failure, OSError) and failure.strerror:
         return TrainingFailed(

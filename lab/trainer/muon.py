@@ -22,10 +22,8 @@ LINEAR, CUBIC, QUINTIC = 3.4445, -4.7750, 2.0315
 UPDATE_SIZE = 0.2
 """Root mean square of an AdamW update in training, as measured in arXiv 2502.16982."""
 
-STACK_ELEMENTS = {"cpu": 2**21, "cuda": 2**27}
+CPU_STACK_ELEMENTS, GPU_STACK_ELEMENTS = 2**21, 2**27
 """Elements orthogonalised at once: on a CPU what its caches hold, on a GPU what its memory can spare."""
-
-MOMENTUM = "momentum"
 
 
 def newton_schulz(stack: Tensor, steps: int, precision: str = "float32") -> Tensor:
@@ -109,12 +107,7 @@ class Muon:
 
     def state_tensors(self) -> dict[str, Tensor]:
         """``<parameter>/momentum``, the running mean of the gradient."""
-        return {f"{name}/{MOMENTUM}": momentum for name, momentum in self._momenta.items()}
-
-    def load_state_tensors(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take over copies of what :meth:`state_tensors` gave."""
-        for name, momentum in self._momenta.items():
-            momentum.copy_(tensors[f"{name}/{MOMENTUM}"])
+        return {f"{name}/momentum": momentum for name, momentum in self._momenta.items()}
 
     def state_bytes(self) -> int:
         """Bytes of the state: one number for each of the parameters'."""
@@ -138,7 +131,8 @@ class Muon:
 
     def _orthogonalise(self, stack: Tensor) -> Tensor:
         """:func:`newton_schulz` over parts of the stack that fit into fast memory."""
-        at_once = max(1, STACK_ELEMENTS[stack.device.type] // stack[0].numel())
+        elements = CPU_STACK_ELEMENTS if stack.device.type == "cpu" else GPU_STACK_ELEMENTS
+        at_once = max(1, elements // stack[0].numel())
         steps, precision = self.config.newton_schulz_steps, self.config.newton_schulz_precision
         return torch.cat([newton_schulz(part, steps, precision) for part in stack.split(at_once)])
 

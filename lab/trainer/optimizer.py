@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from lab.model.decoder import Decoder
@@ -39,18 +40,19 @@ class Optimizer:
         """The state as ``<parameter>/exp_avg``, ``/exp_avg_sq``, ``/step`` and ``<parameter>/momentum``."""
         return {name: tensor for part in self._parts for name, tensor in part.state_tensors().items()}
 
+    @torch.no_grad()
     def load_state_tensors(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take over what :meth:`state_tensors` gave."""
-        for part in self._parts:
-            part.load_state_tensors(tensors)
+        """Take over what :meth:`state_tensors` gave; raises KeyError where a name is missing."""
+        for name, tensor in self.state_tensors().items():
+            tensor.copy_(tensors[name])
 
     def state_bytes(self) -> int:
-        """Bytes of the state once every parameter has moved."""
+        """Bytes of the state, step counts aside."""
         return sum(part.state_bytes() for part in self._parts)
 
 
 def build_optimizer(model: Decoder, config: OptimizerConfig) -> Optimizer:
-    """The optimiser of ``config`` over everything in ``model`` that is trained (:mod:`lab.trainer.groups`)."""
+    """The optimiser of ``config`` over everything in ``model`` that is trained, by :mod:`groups`."""
     kinds = parameter_kinds(model)
     parameters = {name: parameter for name, parameter in model.named_parameters() if name in kinds}
     if isinstance(config, MuonConfig):

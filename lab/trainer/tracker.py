@@ -1,4 +1,4 @@
-"""Trackers: a run told to an outside service while it happens. The run folder stays the record that counts."""
+"""Trackers: a run told to an outside service as it happens. The run folder stays the record that counts."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager

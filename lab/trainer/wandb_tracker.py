@@ -1,14 +1,14 @@
 """Weights & Biases as a tracker: online with a key, else files in the run folder for ``wandb sync``."""
 
-import netrc
 import os
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import wandb
+from wandb.sdk import wandb_setup
+from wandb.sdk.lib import wbauth
 
 from lab.errors import ConfigError
 from lab.trainer.config import TrackerConfig
@@ -101,20 +101,15 @@ def choose_mode(mode: str) -> Literal["online", "offline"]:
         return "online" if wanted == "online" and has_key() else "offline"
     if mode == "online" and not has_key():
         raise ConfigError(
-            "tracker.mode=online finds no W&B key: set WANDB_API_KEY, run `wandb login`, or use tracker.mode=offline."
+            "tracker.mode=online finds no W&B key: set WANDB_API_KEY, run `wandb login` or use "
+            "tracker.mode=offline."
         )
     return "online" if mode == "online" else "offline"
 
 
 def has_key() -> bool:
-    """Whether a W&B key is in the environment, in wandb's settings file or in netrc; it is left there."""
-    settings = wandb.Settings()
-    settings.update_from_system_settings()
-    settings.update_from_env_vars(dict(os.environ))
-    if settings.api_key or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
-        return True
-    try:
-        entries = netrc.netrc(os.environ.get("NETRC"))
-    except (OSError, netrc.NetrcParseError):
-        return False
-    return entries.authenticators(urlsplit(settings.base_url).netloc) is not None
+    """Whether W&B finds a key, by the look-up that ``wandb.init`` itself makes, but without asking for one."""
+    host = wandb_setup.singleton().settings.base_url
+    return (
+        wbauth.authenticate_session(host=host, source="lab", prompt=False, update_session=False) is not None
+    )
