@@ -8,8 +8,8 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from lab.config import CONF, compose_container
 from lab.errors import ConfigError
+from lab.overrides import CONF, compose_container, readable
 
 
 def run_command(task: Callable[[DictConfig, list[str]], None], root: str = "config") -> None:
@@ -20,11 +20,12 @@ def run_command(task: Callable[[DictConfig, list[str]], None], root: str = "conf
     """
 
     def job(container: DictConfig) -> None:
-        with one_sentence():
+        with ends_in_a_sentence():
             task(container, list(HydraConfig.get().overrides.task))
 
     if not {"-m", "--multirun"} & set(sys.argv):
-        with one_sentence():
+        with ends_in_a_sentence():
+            sys.argv[1:] = [readable(word) if is_override(word) else word for word in sys.argv[1:]]
             compose_container([word for word in sys.argv[1:] if is_override(word)], root)
     hydra.main(version_base="1.3", config_path=str(CONF), config_name=root)(job)()
 
@@ -35,7 +36,7 @@ def is_override(word: str) -> bool:
 
 
 @contextmanager
-def one_sentence() -> Iterator[None]:
+def ends_in_a_sentence() -> Iterator[None]:
     """End the process with status 2 and the sentence of a :class:`ConfigError`; other errors pass."""
     try:
         yield

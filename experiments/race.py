@@ -11,8 +11,9 @@ from dataclasses import dataclass, fields
 from omegaconf import DictConfig
 
 from experiments.command import run_command
-from lab.config import Config, compose_container, typed
+from lab.config import Config, typed
 from lab.errors import ConfigError
+from lab.overrides import compose_container
 
 
 @dataclass

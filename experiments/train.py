@@ -15,13 +15,13 @@ from omegaconf import DictConfig
 
 from experiments.command import run_command
 from lab.config import Config, typed
-from lab.trainer.tracker import RunIdentity
 
 
 def train_and_judge(container: DictConfig, overrides: list[str]) -> None:
     """Run one job; prints where the results lie."""
     config: Config = typed(container)
     from lab import job  # torch, once the settings are known to be good
+    from lab.trainer.tracker import RunIdentity
 
     experiment = HydraConfig.get().runtime.choices.get("experiment") or "train"
     variant = f"{config.model.name}-{container.scale.name}-{job.fingerprint(config)}"

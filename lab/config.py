@@ -6,21 +6,10 @@ the nearest valid one. Only torch-free modules are imported, so that a typo cost
 """
 
 import dataclasses
-import difflib
-import types
-import typing
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -42,6 +31,8 @@ from lab.model.leaves import (
 )
 from lab.model.size import Size
 from lab.model.size import size as size_of_model
+from lab.overrides import compose_container, one_sentence
+from lab.schema import build_typed
 from lab.trainer.config import (
     AdamWConfig,
     MuonConfig,
@@ -50,8 +41,6 @@ from lab.trainer.config import (
     TrackerConfig,
     TrainerConfig,
 )
-
-CONF = Path(__file__).resolve().parent.parent / "conf"
 
 KINDS: dict[type, dict[str, type]] = {
     attention.MixerConfig: {
@@ -95,7 +84,7 @@ KINDS: dict[type, dict[str, type]] = {
 }
 """Leaf kinds by base class: the words that ``kind:`` may say in a YAML file."""
 
-COMPOSITION_ONLY = ("scale", "experiment", "model.published")
+COMPOSITION_ONLY = ("scale", "experiment", "model.published", "model.traits")
 """Nodes that other nodes are composed from and that no part is built from."""
 
 
@@ -138,30 +127,12 @@ def compose(overrides: Iterable[str] = (), root: str = "config") -> Config:
     return typed(compose_container(overrides, root))
 
 
-def compose_container(overrides: Iterable[str] = (), root: str = "config") -> DictConfig:
-    """The composed container before typing, every override checked."""
-    overrides = list(overrides)
-    with _hydra():
-        parsed = _parse(overrides)
-        groups = [o for o in parsed if _is_group(o.key_or_group)]
-        for override in groups:
-            _check_option(override)
-        try:
-            known = set(_keys(hydra_compose(root, [str(o.input_line) for o in groups])))
-            for override in parsed:
-                if override not in groups and not override.is_add() and not override.is_delete():
-                    _check_key(override.key_or_group, known)
-            return hydra_compose(root, overrides)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise ConfigError(_one_sentence(error)) from error
-
-
 def typed(container: DictConfig, schema: type = Config) -> Any:
     """The ``schema`` object a composed container describes; see :func:`compose`."""
     try:
         plain = OmegaConf.to_container(container, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(_one_sentence(error)) from error
+        raise ConfigError(one_sentence(error)) from error
     assert isinstance(plain, dict)
     plain.pop("hydra", None)
     for dotted in COMPOSITION_ONLY:
@@ -170,7 +141,7 @@ def typed(container: DictConfig, schema: type = Config) -> Any:
         for parent in parents:
             node = node.get(parent, {})
         node.pop(last, None)
-    return _build(schema, plain, "")
+    return build_typed(schema, plain, KINDS)
 
 
 def size(config: Config, sequence: int | None = None) -> Size:
@@ -185,133 +156,4 @@ def plain(config: Any) -> dict[str, Any]:
 
 def from_plain(data: dict[str, Any]) -> Config:
     """The typed configuration that :func:`plain` wrote."""
-    return _build(Config, data, "")
-
-
-# Typing: dictionaries to dataclasses.
-
-
-def _build(schema: type, value: Any, path: str) -> Any:
-    """An instance of dataclass ``schema`` (or of the kind that ``value`` names) from a dictionary at ``path``."""
-    if not isinstance(value, dict):
-        raise ConfigError(f"{path}={value} cannot be used: it is a group of settings.")
-    schema = _class_of_kind(schema, value, path)
-    fields = {field.name: field for field in dataclasses.fields(schema)}
-    prefix = f"{path}." if path else ""
-    for key in value:
-        if key not in fields:
-            _unknown(f"{prefix}{key}", [f"{prefix}{name}" for name in fields])
-    missing = [
-        name
-        for name, field in fields.items()
-        if name not in value
-        and field.default is dataclasses.MISSING
-        and field.default_factory is dataclasses.MISSING
-    ]
-    if missing:
-        raise ConfigError(f"{prefix}{missing[0]} is missing: it must be given.")
-    hints = typing.get_type_hints(schema)
-    return schema(**{key: _convert(hints[key], item, f"{prefix}{key}") for key, item in value.items()})
-
-
-def _class_of_kind(schema: type, value: dict[str, Any], path: str) -> type:
-    if schema not in KINDS:
-        return schema
-    kinds = KINDS[schema]
-    if value.get("kind") not in kinds:
-        raise ConfigError(f"{path}.kind={value.get('kind')} is unknown: it can be {', '.join(sorted(kinds))}.")
-    return kinds[value["kind"]]
-
-
-def _convert(hint: Any, value: Any, key: str) -> Any:
-    """``value`` as type ``hint``: a dataclass, a plain type, ``T | None``, ``list[T]`` or ``dict[K, V]``."""
-    if dataclasses.is_dataclass(hint):
-        assert isinstance(hint, type)
-        return _build(hint, value, key)
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (types.UnionType, typing.Union):
-        inner = next(argument for argument in arguments if argument is not type(None))
-        return None if value is None else _convert(inner, value, key)
-    if origin is list and isinstance(value, list):
-        return [_convert(arguments[0], item, f"{key}.{index}") for index, item in enumerate(value)]
-    if origin is dict and isinstance(value, dict):
-        return {_convert(arguments[0], k, key): _convert(arguments[1], v, f"{key}.{k}") for k, v in value.items()}
-    if hint is int and isinstance(value, float) and value.is_integer():
-        return int(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if hint in (int, float, str, bool) and type(value) is hint:
-        return value
-    expected = getattr(hint, "__name__", None) if origin is None else str(hint)
-    raise ConfigError(f"{key}={value} cannot be used: it must be {_article(expected or str(hint))}.")
-
-
-def _article(name: str) -> str:
-    words = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false"}
-    return words.get(name, f"a {name}")
-
-
-# Checking overrides before Hydra does, to name the nearest valid key.
-
-
-@contextmanager
-def _hydra() -> Iterator[None]:
-    """Hydra initialised on ``conf/``, whatever was initialised before (a notebook's, a running command's)."""
-    instance = GlobalHydra.instance()
-    outer, instance.hydra = instance.hydra, None
-    try:
-        with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
-            yield
-    finally:
-        instance.hydra = outer
-
-
-def _parse(overrides: list[str]) -> list[Override]:
-    try:
-        return OverridesParser.create().parse_overrides(overrides)
-    except HydraException as error:
-        raise ConfigError(f"An override cannot be read: {_one_sentence(error)}") from error
-
-
-def _is_group(key: str) -> bool:
-    return (CONF / key.split("@")[0]).is_dir()
-
-
-def _check_option(override: Override) -> None:
-    group, option = override.key_or_group.split("@")[0], override.value()
-    if override.is_delete() or option is None:
-        return
-    options = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-    if not isinstance(option, str) or option not in options:
-        near = difflib.get_close_matches(str(option), options, n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        raise ConfigError(f"{group}={option} is not an option{hint}: {group} can be {', '.join(options)}.")
-
-
-def _check_key(key: str, known: set[str]) -> None:
-    if key not in known and not key.startswith("hydra"):
-        _unknown(key, sorted(known))
-
-
-def _unknown(key: str, valid: list[str]) -> typing.NoReturn:
-    tail = key.rsplit(".", 1)[-1]
-    near = difflib.get_close_matches(key, valid, n=1, cutoff=0.5) or [
-        name for name in valid if difflib.SequenceMatcher(None, tail, name.rsplit(".", 1)[-1]).ratio() > 0.7
-    ]
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(valid[:12])}."
-    raise ConfigError(f"{key} is not a setting: {hint}")
-
-
-def _keys(node: DictConfig, prefix: str = "") -> Iterator[str]:
-    """Every dotted key below ``node``, groups included, unresolved."""
-    for key in node:
-        yield f"{prefix}{key}"
-        child = node._get_node(key)
-        if isinstance(child, DictConfig) and not child._is_none() and not child._is_missing():
-            yield from _keys(child, f"{prefix}{key}.")
-
-
-def _one_sentence(error: Exception) -> str:
-    """The first lines of a library's message, on one line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:2])
+    return build_typed(Config, data, KINDS)

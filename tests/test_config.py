@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 import lab
-from lab.config import CONF, KINDS, compose, from_plain, plain
+from lab.config import KINDS, compose, from_plain, plain
 from lab.errors import ConfigError
 from lab.model.config import ModelConfig
+from lab.overrides import CONF
 
 CONTENDERS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 SCALES = sorted(path.stem for path in (CONF / "scale").glob("*.yaml"))
@@ -40,14 +41,18 @@ def test_every_option_of_every_group_composes(group: str, option: str) -> None:
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_composes_and_says_its_command(experiment: str) -> None:
-    first_line = (CONF / "experiment" / f"{experiment}.yaml").read_text(encoding="utf-8").splitlines()[0]
-    assert f"experiment={experiment}" in first_line
+    package, command = (CONF / "experiment" / f"{experiment}.yaml").read_text(encoding="utf-8").splitlines()[:2]
+    assert package == "# @package _global_"
+    assert f"python -m experiments.train experiment={experiment}" in command
     compose([f"experiment={experiment}"])
 
 
 def test_data_tiers_compose() -> None:
     assert compose(["data=folder", "data.path=some/where"]).data.kind == "folder"
-    assert compose(["data=hub"]).data.kind == "hub"
+    pinned = [f"data.sources.{language}.revision={'0' * 40}" for language in ("ko", "en")]
+    assert compose(["data=hub", *pinned]).data.kind == "hub"
+    with pytest.raises(ConfigError, match=r"data\.sources\.ko\.revision"):
+        compose(["data=hub"])
     with pytest.raises(ConfigError, match=r"data\.path"):
         compose(["data=folder"])
 

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from lab.config import CONF, compose
+from lab.config import compose
 from lab.model.decoder import Decoder
 from lab.model.leaves.layers import keys_seen
 from lab.model.size import size
+from lab.overrides import CONF
 
 CONTENDERS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 
