@@ -5,7 +5,7 @@ groups and selection biases in the router, windows and selections shorter than t
 documents.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,12 +156,12 @@ class Pair:
 
 
 @pytest.fixture(scope="module", params=CASES)
-def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     folder = tmp_path_factory.mktemp("released")
     reference = AutoModelForCausalLM.from_config(CASES[request.param](), attn_implementation="eager").eval()
     draw_weights(reference)
     reference.save_pretrained(folder)
-    yield Pair(reference, load_released(folder), folder)
+    return Pair(reference, load_released(folder), folder)
 
 
 def draw_weights(model: nn.Module) -> None:

@@ -72,7 +72,9 @@ class LatentProjections(nn.Module):
         k_nope, v = expanded.split((self.nope_dim, self.value_dim), dim=-1)
         return torch.cat([k_nope, k_rope.expand(-1, -1, self.num_expanded, -1)], dim=-1), v
 
-    def attend_in_latent_space(self, q: Tensor, latent: Tensor, k_rope: Tensor, mask: AttentionMask) -> Tensor:
+    def attend_in_latent_space(
+        self, q: Tensor, latent: Tensor, k_rope: Tensor, mask: AttentionMask
+    ) -> Tensor:
         """Attention with ``latent`` as the one key and value head: ``[B, T, H, r]``, see :meth:`values`."""
         q_nope, q_rope = q.split((self.nope_dim, self.rope_dim), dim=-1)
         key_up = self._up_by_head()[:, : self.nope_dim]

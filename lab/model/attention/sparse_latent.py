@@ -74,7 +74,7 @@ class SparseLatentAttention(LatentProjections):
         self.output = nn.Linear(channels, width, bias=False)
 
     def forward(self, x: Tensor, context: Context, cache: LayerCache | None) -> tuple[Tensor, Record]:
-        """``x [B, T, D] -> [B, T, D]`` and the indexer's loss; with a cache the tokens follow what it holds."""
+        """``x [B, T, D] -> [B, T, D]`` and the indexer's loss; with a cache the T tokens follow its own."""
         query_latent = self.query_down(x)
         normed = self.query_norm(query_latent)
         q = self.queries(normed, context)
@@ -131,7 +131,7 @@ def attention_over_heads(q: Tensor, k: Tensor, kept: Tensor, scale: float) -> Te
 
 
 def indexer_loss(scores: Tensor, target: Tensor, kept: Tensor) -> Tensor:
-    """``KL(target || softmax(scores))`` over ``kept`` keys, a mean over queries that keep any; all ``[B, T, S]``."""
+    """``KL(target || softmax(scores))`` over ``kept`` keys, averaged over queries; all ``[B, T, S]``."""
     log_index = torch.log_softmax(scores.masked_fill(~kept, torch.finfo(scores.dtype).min), dim=-1)
     divergence = torch.xlogy(target, target) - target * log_index.masked_fill(~kept, 0.0)
     return divergence.sum() / kept.any(dim=-1).sum().clamp(min=1)
