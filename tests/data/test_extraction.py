@@ -27,7 +27,8 @@ def cleaned(ko: str, en: str = "This cannot be undone.") -> str | None:
         ("&lt;i&gt;이 파일을 지우면&lt;/i&gt; 되돌릴 수 없습니다.", KOREAN),
         ("[이 파일](https://example.org/x)을 지우면 되돌릴 수 없습니다.", KOREAN),
         ("**이 파일**을 지우면  되돌릴\t수 없습니다.", KOREAN),
-        ("다음 오류가 발생하여 중단했습니다: {error}", "다음 오류가 발생하여 중단했습니다: {error}"),
+        ("다음 오류가 발생하여 중단했습니다: {error}", "다음 오류가 발생하여 중단했습니다"),
+        ("{name}: 파일을 지우면 되돌릴 수 없습니다..", "파일을 지우면 되돌릴 수 없습니다."),
     ],
 )
 def test_markup_goes_and_text_stays(message: str, expected: str) -> None:
@@ -40,8 +41,9 @@ def test_markup_goes_and_text_stays(message: str, expected: str) -> None:
         "This is not translated at all.",
         "확인 취소",  # a label
         "되돌릴수없는작업입니다만",  # no space: not a sentence
-        "{name} 파일에서 오류 {error} 때문에 중단했습니다.",  # two placeholders
         "%(name)s을 삭제하면 되돌릴 수 없습니다.",  # a particle that agrees with nothing
+        "파일 {name} 삭제하면 되돌릴 수 없습니다.",
+        "다음 설정을 사용하세요:\n{\n}",
         "선택한 파일을(를) 삭제하면 되돌릴 수 없습니다.",  # both forms of a particle
         "자세한 내용은 https://example.org 문서를 참고하세요.",
         "이 파일을 지우면 되돌릴 수 없습ㄴ다.",  # a slip of the keyboard
@@ -52,7 +54,8 @@ def test_what_is_not_plain_korean_is_dropped(message: str) -> None:
     assert cleaned(message) is None
 
 
-def test_an_untranslated_original_is_dropped() -> None:
+def test_korean_is_kept_without_an_original_that_cannot_be_used() -> None:
+    assert list(clean_message("t", "Undo {name} now.", KOREAN)) == [Item("t", KOREAN, "")]
     assert cleaned(KOREAN, KOREAN) is None
 
 

@@ -92,43 +92,42 @@ def read_mo(data: bytes) -> Iterator[tuple[str, str]]:
 
 
 def clean_message(topic: str, english: str, korean: str) -> Iterator[Item]:
-    """The message as plain text; nothing where it is a label, untranslated, a template, or damaged."""
+    """The message as plain text; nothing where it is a label, untranslated, a template, or damaged.
+
+    Korean whose English original cannot be used is kept without it.
+    """
     if hangul(korean) < MIN_HANGUL or " " not in korean:
         return
     en, ko = _plain(english), _plain(korean)
-    if ko is None or en is None or hangul(en) or any(slip.search(ko) for slip in _SLIPS):
-        return
-    if hangul(ko) >= MIN_HANGUL and hangul_share(ko) >= 0.4:
+    if hangul(ko) >= MIN_HANGUL and hangul_share(ko) >= 0.4 and not _SLIP.search(ko) and not hangul(en):
         yield Item(topic, ko, en)
 
 
 _PLACEHOLDER = r"(?:%\(\w+\)[a-z]|%(?:\d+\$)?[sdifrcux]|\$?\{+[^{}]*\}+|\[\[\w+\]\]|\$\w+|%\w+%|%\d)"
-
 _PARTICLE = "(?:을|를|이|가|은|는|과|와|으로|로)"
-
-_SLIPS = (
-    re.compile(rf"{_PARTICLE}\s?\({_PARTICLE}\)|\((?:으|이)\)"),  # both forms of a particle
-    re.compile(rf"{_PLACEHOLDER}[\"'`)\]]*\s?{_PARTICLE}(?![가-힣])"),  # a particle after a gap
-    re.compile("[\u3131-\u3163]"),  # a consonant or vowel on its own
-)
-"""What a translator writes around a placeholder, or by a slip of the keyboard: not Korean to be learnt."""
+_SLIP = re.compile(rf"{_PARTICLE}\s?\({_PARTICLE}\)|\((?:으|이)\)|[\u3131-\u3163]")
+"""Both forms of a particle, as written around a gap, or a letter on its own: not Korean to be learnt."""
 
 
-def _plain(text: str) -> str | None:
-    """Markup removed; None where more than one placeholder, an address or unbalanced markup would remain."""
+def _plain(text: str) -> str:
+    """The message without markup; empty where a gap, an address, data or unbalanced markup remains.
+
+    A placeholder that follows or leads the sentence, set off by a colon, is cut away; any other is a gap.
+    """
     text = re.sub(r"<br\s*/?>|</p>|</li>", "\n", text)
     text = html.unescape(re.sub(r"</?[a-zA-Z][^<>]*>", "", html.unescape(text)))
     text = re.sub(r"\[([^\[\]]+)\]\([^()]*\)", r"\1", text)
     text = re.sub(r":[a-z]+:`~?([^`<]+?)\s*(?:<[^>]*>)?`|`+([^`<]+?)\s*(?:<[^>]*>)?`+_*", r"\1\2", text)
     text = re.sub(r"\s*\(&\w\)|\*\*|__", "", text)
+    text = re.sub(rf"^{_PLACEHOLDER} *: *| *: *[\"']?{_PLACEHOLDER}[\"']?\.?$", "", text.strip())
     text = re.sub(r"[ \t]*\n\s*", "\n", re.sub(r"[ \t]+", " ", text)).strip()
-    damaged = (
-        len(re.findall(_PLACEHOLDER, text)) > 1
-        or "://" in text
-        or "plural," in text
+    text = re.sub(r"(?<!\.)\.\.$", ".", text)
+    unusable = (
+        re.search(rf"{_PLACEHOLDER}|://|plural,|^[,;)]", text)
         or any(text.count(left) != text.count(right) for left, right in ("()", "[]", "{}", "<>"))
+        or not all(any(map(str.isalpha, line)) for line in text.split("\n"))
     )
-    return None if damaged or not text else text
+    return "" if unusable else text
 
 
 def _leaves(node: object, path: str = "") -> Iterator[tuple[str, str]]:

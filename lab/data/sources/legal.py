@@ -70,7 +70,7 @@ def _plain(text: str) -> str:
     text = html.unescape(html.unescape(text))
     text = re.sub(r"<\s*(?:개정|신설|전문개정|삭제|본조신설)[^<>]*>|</?[a-zA-Z][^<>]*>", " ", text)
     text = re.sub(r"[ \t\u3000]+", " ", text)
-    text = "\n".join(line.strip() for line in text.splitlines() if line.strip())
+    text = "\n".join(line.strip() for line in text.splitlines() if line.strip()).lstrip(".,;) ")
     if text.endswith("…"):
         text = _last_sentence_end(text)
     return "" if "…" in text else text

@@ -10,7 +10,7 @@ from lab.data.sources.gather import Item, gather
 from lab.data.sources.python_source import modules
 from lab.data.sources.wheels import WHEELS, Wheel
 
-CODE_BYTES = 700_000
+CODE_BYTES = 500_000
 PROSE_BYTES = 600_000
 """At most this much code and docstring prose from one wheel, so that none outweighs the others."""
 

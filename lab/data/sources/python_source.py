@@ -82,7 +82,7 @@ def prose_paragraphs(text: str, min_words: int = 6) -> list[str]:
         paragraph = " ".join(line.strip() for line in lines)
         if not paragraph or any(_NOT_PROSE.match(line.strip()) for line in lines):
             continue
-        paragraph = re.sub(r" ?\[\d+\]_", "", paragraph)
+        paragraph = re.sub(r" ?\[\d+\]_?", "", " ".join(paragraph.split()))
         paragraph = re.sub(r":[\w:]+:`[~!]?([^`<]+?)\s*(?:<[^>]*>)?`", r"\1", paragraph)
         paragraph = re.sub(r"`+([^`<]+?)\s*(?:<[^>]*>)?`+_*|\*+(\w[^*]*?)\*+", r"\1\2", paragraph)
         letters = sum(character.isalpha() or character == " " for character in paragraph)
@@ -93,7 +93,8 @@ def prose_paragraphs(text: str, min_words: int = 6) -> list[str]:
 
 
 _NOT_PROSE = re.compile(
-    r">>>|\.\.(?:\s|$)|:\w|@|[=\-~^+|#*\[]{3,}|\||[-*+] |\d+[.)] |\$|\w+\(.*\)$|[\w*, ]+ : |\w+ \(\w+\):"
+    r">>>|\.\.\.?(?:\s|$)|:\w|@|[=\-~^+|#*\[]{3,}|\||[-*+] |\d+[.)] |\$|\w+\(.*\)$|[\w*, ]+ : |\w+ \(\w+\):"
+    r"|\w+: (?:str|string|int|float|bool|list|tuple|dict|path)\b"
 )
 
 
