@@ -4,7 +4,10 @@ from typing import Literal
 
 from torch import Tensor
 
-from lab.kernels.cross_entropy import naive
+from lab.kernels.cross_entropy import chunked, naive
+from lab.kernels.registry import choose
+
+PATHS = {"naive": naive.linear_cross_entropy, "chunked": chunked.linear_cross_entropy}
 
 
 def linear_cross_entropy(
@@ -15,4 +18,4 @@ def linear_cross_entropy(
     A target of -100 is ignored. ``"mean"`` gives the mean over the others (0 where there are none), ``"none"`` a loss
     a target ``[N]``, 0 where ignored.
     """
-    return naive.linear_cross_entropy(hidden, weight, targets, reduction)
+    return PATHS[choose("cross_entropy", "chunked")](hidden, weight, targets, reduction)
