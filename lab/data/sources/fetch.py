@@ -47,14 +47,13 @@ def download(requirement: str, folder: Path) -> str:
     command += ["--ignore-requires-python", "--disable-pip-version-check", "--retries", "1"]
     command += ["--dest", str(folder), requirement]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    lines = [
-        line.strip() for line in done.stderr.splitlines() if line.startswith("ERROR") or "No module" in line
+    if done.returncode == 0:
+        return ""
+    complaints = [
+        line for line in done.stderr.splitlines() if line.startswith("ERROR") or "No module" in line
     ]
-    return (
-        ""
-        if done.returncode == 0
-        else (lines[-1][:200] if lines else f"pip ended with code {done.returncode}")
-    )
+    last = complaints[-1] if complaints else f"pip ended with code {done.returncode}"
+    return last.removeprefix("ERROR: ")[:200]
 
 
 def digest(path: Path) -> str:
