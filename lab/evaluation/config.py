@@ -7,7 +7,7 @@ from lab.errors import ConfigError
 
 @dataclass
 class DecodingConfig:
-    """What decoding speed is measured on: ``batch_size`` prompts continued greedily, the median of ``repeats``."""
+    """Decoding speed is the median of ``repeats`` runs; each continues ``batch_size`` prompts greedily."""
 
     batch_size: int = 8
     prompt_length: int = 32
@@ -23,15 +23,15 @@ class DecodingConfig:
 class EvaluationConfig:
     """How a trained model is judged.
 
-    Text is scored in windows of ``sequence_length`` tokens, null = the trainer's; ``batch_size`` such windows, or more
-    of shorter ones, pass through the model at once. ``max_bytes`` of held-out text are read in each language, null =
-    all. A probe asks up to ``num_items`` questions, 0 = none. ``seed`` draws documents and items; it's not the run's seed, so
-    that all runs are judged on the same ones.
+    Text is scored in windows of ``sequence_length`` tokens, null = the trainer's; ``batch_size`` such
+    windows, or more of shorter ones, pass through the model at once. ``max_bytes`` of held-out text are read
+    in each language, null = all. A probe asks up to ``num_items`` questions, 0 = none. ``seed`` draws
+    documents and items; not the run's seed, as all runs are judged on the same ones.
     """
 
     sequence_length: int | None = None
     batch_size: int = 16
-    max_bytes: int | None = 65_536
+    max_bytes: int | None = 49_152
     num_items: int = 200
     seed: int = 0
     decoding: DecodingConfig = field(default_factory=DecodingConfig)

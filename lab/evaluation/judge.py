@@ -23,9 +23,9 @@ def judge(model: Decoder, corpus: Corpus, config: EvaluationConfig, sequence_len
         sequence_length: the trainer's, used where ``config.sequence_length`` is None.
 
     Returns:
-        ``bits_per_byte`` by language and ``bits_per_byte_interval`` (95 %, bootstrap over documents); ``held_out`` with the
-        bits and bytes of each document, so that models can be compared document by document; ``probes`` by name;
-        ``throughput.decode_tokens_per_second``.
+        ``bits_per_byte`` by language and ``bits_per_byte_interval`` (95 %, bootstrap over documents);
+        ``held_out`` with the bits and bytes of each document, so that models can be compared document by
+        document; ``probes`` by name; ``throughput.decode_tokens_per_second``.
 
     Raises:
         ConfigError: where a length exceeds ``model.max_positions`` or a probe finds no item.
@@ -59,7 +59,9 @@ def judge(model: Decoder, corpus: Corpus, config: EvaluationConfig, sequence_len
             probe.name: score_probe(probe, model, corpus.tokenizer, length, config.batch_size)
             for probe in build_probes(corpus, config)
         },
-        "throughput": {"decode_tokens_per_second": decode_tokens_per_second(model, config.decoding, config.seed)},
+        "throughput": {
+            "decode_tokens_per_second": decode_tokens_per_second(model, config.decoding, config.seed)
+        },
     }
 
 

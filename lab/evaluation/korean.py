@@ -1,9 +1,9 @@
 """Korean case particles: the form each takes after a syllable, and where a sentence certainly has one.
 
-A particle is written onto the noun before it, and many change with the noun's last sound: the object is marked by 을
-after a consonant and by 를 after a vowel. Recognition here favours certainty over completeness, as it works on spelling
-alone: it asks for a noun of at least :data:`MIN_STEM` syllables, for the form that the rule demands, and passes over
-verb endings and words that merely end in the same syllable.
+A particle is written onto the noun before it, and many change with the noun's last sound: the object is
+marked by 을 after a consonant and by 를 after a vowel. Recognition works on spelling alone and favours
+certainty over completeness: it asks for a noun of at least :data:`MIN_STEM` syllables, for the form that the
+rule demands, and passes over verb endings and words that merely end in the same syllable.
 """
 
 import re
@@ -56,7 +56,7 @@ class Occurrence:
 
 
 def sentences(text: str) -> Iterator[str]:
-    """The lines of ``text``, cut before white space after ".", "?" or "!", unless that follows a digit, as in a date."""
+    """The lines of ``text``, cut after ".", "?" or "!" before white space; not after a digit, as in dates."""
     for line in text.split("\n"):
         yield from re.split(r"(?<=[^\d][.?!])\s+", line.strip())
 
@@ -92,13 +92,12 @@ def _ending(particle: Particle, word: str) -> str:
 def _is_other(particle: Particle, word: str, stem: str, following: str) -> bool:
     """Whether what looks like the particle is a verb's ending or part of the word."""
     if particle is OBJECT:
-        return stem.endswith(_VERB_STEMS) or final_consonant(stem[-1]) in _VERBAL_FINALS or (
-            _BOUND_NOUN.fullmatch(following) is not None
-        )
+        verbal = stem.endswith(_VERB_STEMS) or final_consonant(stem[-1]) in _VERBAL_FINALS
+        return verbal or _BOUND_NOUN.fullmatch(following) is not None
     return word.endswith(_WORDS[particle])
 
 
-# 있을, 없을, 받을 look like objects; they are verbs in the form that goes before a noun, often one of _BOUND_NOUN.
+# 있을, 없을, 받을 look like objects: verbs in the form that goes before a noun, often one of _BOUND_NOUN.
 _VERBAL_FINALS = tuple("ㄵㄶㄺㄻㄼㄿㅀㅆ")
 _VERB_STEMS = tuple("갖같갚깊낮넘넣놓높늦닦닫닿맞맡먹묶믿받벗뽑섞솟쌓씻얻없잇잊잡좋죽찾")
 _BOUND_NOUN = re.compile(

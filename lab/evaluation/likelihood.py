@@ -1,8 +1,8 @@
 """Bits per byte: how many bits a model needs for held-out text, for each byte of its UTF-8 form.
 
-A text is encoded, ``<|begin|>`` goes before it, and every later token is predicted once; the end of a document is
-not. The denominator counts the bytes of the text whatever its tokens are, which makes tokenizers comparable. The
-yardsticks of this room follow the same rules.
+A text is encoded, ``<|begin|>`` goes before it, and every later token is predicted once; the end of a
+document is not. The denominator counts the bytes of the text whatever its tokens are, which makes tokenizers
+comparable. The yardsticks of this room follow the same rules.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lab.data.document import Document
+from lab.data.tokenizer import Tokenizer
 from lab.evaluation.statistics import bootstrap_ratio
 
 NOT_SCORED = -100
@@ -41,15 +42,6 @@ class LanguageModel(Protocol):
         """Switch between training and evaluation."""
 
 
-class Encoder(Protocol):
-    """What scoring asks of a tokenizer."""
-
-    begin_id: int
-
-    def encode_batch(self, texts: list[str]) -> list[list[int]]:
-        """The tokens of each text, without begin or end."""
-
-
 @dataclass(frozen=True)
 class Likelihood:
     """Bits that each of N documents took, and its bytes of UTF-8: ``bits [N]``, ``bytes [N]``."""
@@ -57,6 +49,12 @@ class Likelihood:
     documents: tuple[str, ...]
     bits: NDArray[np.float64]
     bytes: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, documents: Sequence[Document], bits: NDArray[np.float64]) -> "Likelihood":
+        """What ``documents`` took, ``bits [N]``."""
+        lengths = [len(document.text.encode()) for document in documents]
+        return cls(tuple(document.id for document in documents), bits, np.array(lengths, np.int64))
 
     @property
     def bits_per_byte(self) -> float:
@@ -71,8 +69,9 @@ class Likelihood:
 def draw_documents(documents: Sequence[Document], max_bytes: int | None, seed: int) -> list[Document]:
     """Documents in an order that ``seed`` and their ids decide, up to ``max_bytes`` of UTF-8 in all.
 
-    A document gives its first ``max_bytes / MIN_DOCUMENTS`` bytes at most (more where there are fewer documents), and the
-    last one what is left; both are cut after the last whole character. Documents without text are left out.
+    A document gives its first ``max_bytes / MIN_DOCUMENTS`` bytes at most (more where there are fewer
+    documents), and the last one what is left; both are cut after the last whole character. Documents without
+    text are left out.
     """
     order = sorted(
         (document for document in documents if document.text),
@@ -90,27 +89,27 @@ def draw_documents(documents: Sequence[Document], max_bytes: int | None, seed: i
 
 
 def measure(
-    documents: Sequence[Document], encoder: Encoder, model: LanguageModel, sequence_length: int, batch_size: int
+    documents: Sequence[Document],
+    tokenizer: Tokenizer,
+    model: LanguageModel,
+    sequence_length: int,
+    batch_size: int,
 ) -> Likelihood:
     """Bits that ``model`` needs for ``documents``; see :func:`text_nats` for the windows."""
-    nats = text_nats(model, encoder, [document.text for document in documents], sequence_length, batch_size)
-    return Likelihood(
-        documents=tuple(document.id for document in documents),
-        bits=nats / np.log(2),
-        bytes=np.array([len(document.text.encode()) for document in documents], np.int64),
-    )
+    nats = text_nats(model, tokenizer, [document.text for document in documents], sequence_length, batch_size)
+    return Likelihood.of(documents, nats / np.log(2))
 
 
 def text_nats(
-    model: LanguageModel, encoder: Encoder, texts: Sequence[str], sequence_length: int, batch_size: int
+    model: LanguageModel, tokenizer: Tokenizer, texts: Sequence[str], sequence_length: int, batch_size: int
 ) -> NDArray[np.float64]:
     """Nats ``[N]`` that ``model`` needs for each of N texts after ``<|begin|>``.
 
-    A text longer than ``sequence_length`` tokens is cut into windows of that many; a window sees nothing of those
-    before it but their last token. Windows of like length share a batch, so that little of it is padding; a batch has
-    at most ``batch_size * sequence_length`` places.
+    A text longer than ``sequence_length`` tokens is cut into windows of that many; a window sees nothing of
+    those before it but their last token. Windows of like length share a batch, so that little of it is
+    padding; a batch has at most ``batch_size * sequence_length`` places.
     """
-    encoded = [np.array([encoder.begin_id, *tokens]) for tokens in encoder.encode_batch(list(texts))]
+    encoded = encode(tokenizer, texts)
     windows = [
         (index, tokens[start : start + sequence_length + 1])
         for index, tokens in enumerate(encoded)
@@ -124,14 +123,19 @@ def text_nats(
             length = len(windows[0][1]) - 1
             rows = max(1, batch_size * sequence_length // length)
             batch, windows = windows[:rows], windows[rows:]
-            tokens = np.zeros((len(batch), length), np.int64)
-            targets = np.full((len(batch), length), NOT_SCORED)
+            tokens = torch.zeros(len(batch), length, dtype=torch.long)
+            targets = torch.full_like(tokens, NOT_SCORED)
             for row, (_, window) in enumerate(batch):
-                tokens[row, : len(window) - 1] = window[:-1]
-                targets[row, : len(window) - 1] = window[1:]
-            losses = model.token_losses(torch.from_numpy(tokens).to(device), torch.from_numpy(targets).to(device))
+                tokens[row, : len(window) - 1] = torch.tensor(window[:-1])
+                targets[row, : len(window) - 1] = torch.tensor(window[1:])
+            losses = model.token_losses(tokens.to(device), targets.to(device))
             np.add.at(nats, [index for index, _ in batch], losses.double().sum(1).cpu().numpy())
     return nats
+
+
+def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    """The tokens of each text, ``<|begin|>`` before them."""
+    return [[tokenizer.begin_id, *tokens] for tokens in tokenizer.encode_batch(texts)]
 
 
 @contextmanager

@@ -1,17 +1,18 @@
 """The n-gram yardsticks: modified Kneser-Ney, the strongest smoothing of counts (Chen and Goodman 1999).
 
-With ``c`` the count of an n-gram, ``D(c)`` a discount for counts 1, 2 and above, and ``h'`` the context ``h`` without its
-first token, the probability of a token is
+With ``c`` the count of an n-gram, ``D(c)`` a discount for counts 1, 2 and above, and ``h'`` the context ``h``
+without its first token, the probability of a token is
 
     p(w | h) = max(c(hw) - D(c(hw)), 0) / c(h) + (sum_v D(c(hv)) / c(h)) p(w | h')
 
-down to the empty context, below which every token of the vocabulary has the same probability. At the full order ``c``
-counts occurrences; below it, an n-gram counts once for each distinct token before it, or for each occurrence at the
-start of a document, where nothing stands before it. So the probabilities of all tokens sum to 1 in every context.
+down to the empty context, below which every token of the vocabulary has the same probability. At the full
+order ``c`` counts occurrences; below it, an n-gram counts once for each distinct token before it, or for each
+occurrence at the start of a document, where nothing stands before it. So the probabilities of all tokens sum
+to 1 in every context.
 
-The discounts follow from the training counts alone, order by order: with ``n_k`` the number of n-grams that count k and
-``Y = n_1 / (n_1 + 2 n_2)``, ``D(k) = k - (k + 1) Y n_(k+1) / n_k`` for k = 1, 2, 3. Where this is no discount between 0
-and k, as in tiny corpora, the order takes 0.5, 1 and 1.5.
+The discounts follow from the training counts alone, order by order: with ``n_k`` the number of n-grams that
+count k and ``Y = n_1 / (n_1 + 2 n_2)``, ``D(k) = k - (k + 1) Y n_(k+1) / n_k`` for k = 1, 2, 3. Where this is
+no discount between 0 and k, as in tiny corpora, the order takes 0.5, 1 and 1.5.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.data.document import Document
-from lab.evaluation.likelihood import Encoder, Likelihood
+from lab.data.tokenizer import Tokenizer
+from lab.evaluation.likelihood import Likelihood, encode
 
 FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)
 UNKNOWN = -1
@@ -35,9 +37,9 @@ Floats = NDArray[np.float64]
 class _Order:
     """The G distinct n-grams of one order, numbered by their place in ``keys [G + 1]``, which ascend.
 
-    A key is ``V * number of the context + token``; the last key is a sentinel. By n-gram: ``discounted [G]`` is the count
-    less the discount, over the count of the context. By context: ``backoff [C]`` is the probability left to the shorter
-    context, 1 where nothing followed the context.
+    A key is ``V * number of the context + token``; the last key is a sentinel. By n-gram: ``discounted [G]``
+    is the count less the discount, over the count of the context. By context: ``backoff [C]`` is the
+    probability left to the shorter context, 1 where nothing followed the context.
     """
 
     keys: Integers
@@ -46,7 +48,7 @@ class _Order:
 
 
 class NgramModel:
-    """An interpolated modified Kneser-Ney model of ``order``-grams over the tokens 0 ... ``vocab_size`` - 1."""
+    """A model of ``order``-grams over the tokens 0 ... ``vocab_size`` - 1; see the module."""
 
     def __init__(self, tokens: Integers, starts: Integers, order: int, vocab_size: int) -> None:
         """Count ``tokens [N]``, the documents of which begin at ``starts [documents]``, ascending from 0.
@@ -68,7 +70,8 @@ class NgramModel:
                 return_inverse=True,
                 return_counts=True,
             )
-            counts = np.bincount(numbers[ends[first]], minlength=len(keys))  # distinct tokens before each (n-1)-gram
+            # An (n-1)-gram counts once for each distinct token before it and each document it starts.
+            counts = np.bincount(numbers[ends[first]], minlength=len(keys))
             if n > 2:
                 counts += np.bincount(numbers[depth == n - 2], minlength=len(keys))
             self._orders.append(_smoothed(keys, counts, num_contexts, vocab_size))
@@ -96,17 +99,14 @@ class NgramModel:
             numbers[ends[hit]] = place[hit]
         return probability[depth > 0]
 
-    def measure(self, documents: Sequence[Document], encoder: Encoder) -> Likelihood:
+    def measure(self, documents: Sequence[Document], tokenizer: Tokenizer) -> Likelihood:
         """Bits that the model needs for ``documents``, by the rules of :mod:`lab.evaluation.likelihood`."""
-        encoded = [[encoder.begin_id, *tokens] for tokens in encoder.encode_batch([d.text for d in documents])]
+        encoded = encode(tokenizer, [document.text for document in documents])
         lengths = np.array([len(tokens) for tokens in encoded])
         starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
         bits = -np.log2(self.probabilities(np.concatenate(encoded), starts))
-        return Likelihood(
-            documents=tuple(document.id for document in documents),
-            bits=np.bincount(np.repeat(np.arange(len(encoded)), lengths - 1), bits, minlength=len(encoded)),
-            bytes=np.array([len(document.text.encode()) for document in documents], np.int64),
-        )
+        by_document = np.split(bits, np.cumsum(lengths - 1)[:-1])
+        return Likelihood.of(documents, np.array([part.sum() for part in by_document]))
 
 
 def discounts(counts: Integers) -> tuple[float, float, float]:

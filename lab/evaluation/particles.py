@@ -1,8 +1,10 @@
 """Two probes of Korean case particles, made from sentences of held-out documents.
 
-``object_particle``: 을 or 를 after the same noun; right is what the noun's last syllable demands. It asks whether a model
-sees the consonants inside of its tokens. ``particle_role``: 을/를, 의, 에 or 으로/로, each in the form that fits the noun;
-right is the one that was written. It asks what the noun does in the sentence, which the words after it tell.
+``object_particle``: 을 or 를 after the same noun; right is what the noun's last syllable demands. It asks
+whether a model sees the consonants inside of its tokens.
+
+``particle_role``: 을/를, 의, 에 or 으로/로, each in the form that fits the noun; right is the one that was
+written. It asks what the noun does in the sentence, which the words after it tell.
 """
 
 from collections.abc import Callable, Iterator, Sequence

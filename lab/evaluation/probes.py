@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from lab.data.tokenizer import Tokenizer
 from lab.errors import ConfigError
-from lab.evaluation.likelihood import Encoder, LanguageModel, text_nats
+from lab.evaluation.likelihood import LanguageModel, text_nats
 from lab.evaluation.statistics import wilson_interval
 
 
 @dataclass(frozen=True)
 class ChoiceItem:
-    """One question: which of ``choices`` goes on after ``context``; ``document`` is the id of where it was found."""
+    """One question: which of ``choices`` follows ``context``? ``document`` is the id of its source."""
 
     context: str
     choices: tuple[str, ...]
@@ -36,8 +37,8 @@ class Probe:
     def __post_init__(self) -> None:
         if not self.items:
             raise ConfigError(
-                f"evaluation.num_items={self.requested} cannot be used: the held-out documents hold no item for the probe "
-                f"{self.name}, so that it must be 0, or data.held_out_fraction larger."
+                f"evaluation.num_items={self.requested} cannot be used: the held-out documents hold no "
+                f"item for the probe {self.name}, so that it must be 0, or data.held_out_fraction larger."
             )
 
     @property
@@ -61,10 +62,10 @@ class Candidate:
 
 
 def draw_items(candidates: Iterable[Candidate], num_items: int, seed: int) -> tuple[ChoiceItem, ...]:
-    """Up to ``num_items`` items, as many with each place of the answer, so that favouring one place gains nothing.
+    """Up to ``num_items`` items, equally many with each place of the answer: favouring one gains nothing.
 
-    A document gives its second item after all others gave their first, and so on. The order within a document and
-    between documents is a hash of ``seed`` and the item. A sentence is used once.
+    A document gives its second item after all others gave their first, and so on. The order within a document
+    and between documents is a hash of ``seed`` and the item. A sentence is used once.
     """
     by_answer: dict[int, list[tuple[str, Candidate]]] = defaultdict(list)
     for candidate in candidates:
@@ -81,11 +82,11 @@ def draw_items(candidates: Iterable[Candidate], num_items: int, seed: int) -> tu
     while len(drawn) + len(queues) <= num_items:
         turn: list[ChoiceItem] = []
         for queue in queues:
-            candidate = next((candidate for candidate in queue if candidate.sentence not in used), None)
-            if candidate is None:
+            found = next((candidate for candidate in queue if candidate.sentence not in used), None)
+            if found is None:
                 return tuple(drawn)
-            used.add(candidate.sentence)
-            turn.append(candidate.item)
+            used.add(found.sentence)
+            turn.append(found.item)
         drawn.extend(turn)
     return tuple(drawn)
 
@@ -101,15 +102,15 @@ def _documents_in_turn(keyed: list[tuple[str, Candidate]]) -> Iterator[Candidate
 
 
 def score_probe(
-    probe: Probe, model: LanguageModel, encoder: Encoder, sequence_length: int, batch_size: int
+    probe: Probe, model: LanguageModel, tokenizer: Tokenizer, sequence_length: int, batch_size: int
 ) -> dict[str, Any]:
-    """The share of items where the right choice makes the most probable text, with its 95 % interval (Wilson).
+    """The share of items where the right choice makes the most probable text, with a 95 % interval (Wilson).
 
-    Compared are the log-likelihoods of the whole texts, context and choice encoded together: how a choice is cut into
-    tokens may depend on what stands before it.
+    Compared are the log-likelihoods of the whole texts, context and choice encoded together: how a choice is
+    cut into tokens may depend on what stands before it.
     """
     texts = [item.context + choice for item in probe.items for choice in item.choices]
-    nats = iter(text_nats(model, encoder, texts, sequence_length, batch_size))
+    nats = iter(text_nats(model, tokenizer, texts, sequence_length, batch_size))
     right = 0
     for item in probe.items:
         of_choices = [next(nats) for _ in item.choices]

@@ -14,8 +14,8 @@ from lab.model.generate import generate
 def decode_tokens_per_second(model: Decoder, config: DecodingConfig, seed: int) -> float:
     """New tokens a second, over all rows of the batch, of greedy decoding with caches.
 
-    The median of ``config.repeats`` runs after a short one to warm up. The time includes reading the prompts, which are
-    random tokens drawn from ``seed``.
+    The median of ``config.repeats`` runs after a short one to warm up. The time includes reading the prompts,
+    which are random tokens drawn from ``seed``.
     """
     device = next(model.parameters()).device
     prompt = torch.randint(

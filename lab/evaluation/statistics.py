@@ -20,7 +20,7 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
 def bootstrap_ratio(
     numerators: NDArray[np.float64], denominators: NDArray[np.int64], seed: int, resamples: int = 2000
 ) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of ``sum(numerators) / sum(denominators)``, both ``[N]``, over the N units."""
+    """95 % percentile bootstrap interval of ``sum(numerators) / sum(denominators)``, both ``[units]``."""
     generator = np.random.default_rng(seed)
     units = len(numerators)
     drawn = generator.multinomial(units, np.full(units, 1 / units), size=resamples)

@@ -1,4 +1,4 @@
-"""What a model must beat: an n-gram model and a compressor that read the same amount of the same training text."""
+"""What a model must beat: n-gram models and a compressor that read as much of the same training text."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,14 +17,18 @@ from lab.evaluation.ngram import Integers, NgramModel
 ORDERS = {"bigram": 2, "five_gram": 5}
 
 
-def yardsticks(corpus: Corpus, config: EvaluationConfig, training_tokens: Mapping[str, int]) -> dict[str, Any]:
+def yardsticks(
+    corpus: Corpus, config: EvaluationConfig, training_tokens: Mapping[str, int]
+) -> dict[str, Any]:
     """Bits per byte of the yardsticks on the documents that models are judged on, for ``race.json``.
 
-    ``training_tokens`` says by language how many tokens the models were trained on. Each language has yardsticks of its
-    own, which read whole documents in an order that ``config.seed`` decides, up to that many tokens or all there are.
+    ``training_tokens`` says by language how many tokens the models were trained on. Each language has
+    yardsticks of its own, which read whole documents in an order that ``config.seed`` decides, up to that
+    many tokens or all there are.
 
     Returns:
-        ``yardsticks``: name -> language -> bits per byte; ``yardstick_tokens``: tokens read in all languages together.
+        ``yardsticks``: name -> language -> bits per byte; ``yardstick_tokens``: tokens read in all languages
+        together.
     """
     figures: dict[str, dict[str, float]] = {name: {} for name in (*ORDERS, "xz")}
     tokens_read = 0
@@ -44,7 +48,7 @@ def yardsticks(corpus: Corpus, config: EvaluationConfig, training_tokens: Mappin
 
 
 def read_documents(shard: TokenShard, wanted: int, seed: int) -> tuple[Integers, Integers]:
-    """Whole documents of ``shard`` in random order until they hold ``wanted`` tokens: tokens and document starts."""
+    """Tokens and starts of whole documents in random order, no more of them than hold ``wanted`` tokens."""
     order = np.random.default_rng(seed).permutation(shard.num_documents)
     lengths = np.diff(shard.offsets)[order]
     taken = order[: np.searchsorted(np.cumsum(lengths), wanted) + 1]
