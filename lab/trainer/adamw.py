@@ -22,8 +22,8 @@ class Moments:
 class AdamW:
     """AdamW (arXiv 1711.05101) over named parameters; those that are no vectors are decayed.
 
-    The kernel behind ``torch.optim.AdamW(fused=True)`` is called directly: that class imports torch's compiler,
-    which takes seconds, and keeps its state by number.
+    The kernel behind ``torch.optim.AdamW(fused=True)`` is called directly: that class imports torch's
+    compiler, which takes seconds, and keeps its state by number.
     """
 
     def __init__(

@@ -108,7 +108,7 @@ def choose_mode(mode: str) -> Literal["online", "offline"]:
 
 
 def has_key() -> bool:
-    """Whether W&B finds a key, by the look-up that ``wandb.init`` itself makes, but without asking for one."""
+    """Whether W&B finds a key, by the look-up that ``wandb.init`` makes, but without asking for one."""
     host = wandb_setup.singleton().settings.base_url
     return (
         wbauth.authenticate_session(host=host, source="lab", prompt=False, update_session=False) is not None
