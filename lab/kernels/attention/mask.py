@@ -44,7 +44,12 @@ class AttentionMask:
         """The same mask where only ``kept [B, Tq, Tk]`` keys stay allowed."""
         keep = kept if self.kept is None else kept & self.kept
         return AttentionMask(
-            self.query_positions, self.key_positions, self.query_documents, self.key_documents, self.window, keep
+            self.query_positions,
+            self.key_positions,
+            self.query_documents,
+            self.key_documents,
+            self.window,
+            keep,
         )
 
     def dense(self) -> Tensor:

@@ -2,10 +2,14 @@
 
 from torch import Tensor
 
-from lab.kernels.experts import sorted as by_sorting
+from lab.kernels.experts import naive
+from lab.kernels.experts import sorted as sorted_by_expert
 from lab.kernels.experts.activation import Activation
+from lab.kernels.registry import choose
 
 __all__ = ["Activation", "expert_feed_forward"]
+
+PATHS = {"naive": naive.expert_feed_forward, "sorted": sorted_by_expert.expert_feed_forward}
 
 
 def expert_feed_forward(
@@ -24,4 +28,4 @@ def expert_feed_forward(
     Returns:
         ``[N, D]`` in the type of ``x``.
     """
-    return by_sorting.expert_feed_forward(x, indices, weights, w_in, w_out, activation)
+    return PATHS[choose("experts", "sorted")](x, indices, weights, w_in, w_out, activation)
