@@ -91,6 +91,43 @@ def test_a_mixer_is_its_equations(conv_width: int, max_beta: float) -> None:
         torch.testing.assert_close(one, other, msg=lambda text, name=name: f"{name}: {text}")
 
 
+def test_a_mixer_with_write_strengths_below_one_is_transformers_kimi_linear() -> None:
+    from transformers import KimiLinearConfig
+    from transformers.models.kimi_linear.modeling_kimi_linear import KimiLinearDeltaAttention
+
+    module = make(replace(CONFIG, max_beta=1.0, output_norm_eps=1e-5)).float()
+    hub = KimiLinearConfig(
+        hidden_size=WIDTH,
+        linear_num_heads=3,
+        linear_head_dim=4,
+        linear_conv_kernel_dim=4,
+        rms_norm_eps=1e-5,
+        num_hidden_layers=1,
+        layer_types=["linear_attention"],
+    )
+    theirs = KimiLinearDeltaAttention(hub, 0)
+    names = {
+        "q_proj.weight": "query.weight",
+        "k_proj.weight": "key.weight",
+        "v_proj.weight": "value.weight",
+        "o_proj.weight": "output.weight",
+        "conv1d.weight": "convolution",
+        "b_proj.weight": "beta.weight",
+        "g_a_proj.weight": "gate_down.weight",
+        "g_b_proj.weight": "gate_up.weight",
+        "o_norm.weight": "norm.weight",
+        "forget_gate.f_a_proj.weight": "decay_down.weight",
+        "forget_gate.f_b_proj.weight": "decay_up.weight",
+        "forget_gate.A_log": "A_log",
+        "forget_gate.dt_bias": "dt_bias",
+    }
+    ours = module.state_dict()
+    shapes = {name: weight.shape for name, weight in theirs.state_dict().items()}
+    theirs.load_state_dict({name: ours[names[name]].view(shape) for name, shape in shapes.items()})
+    x = inputs(70).float()
+    torch.testing.assert_close(module(x, context(70), None), theirs(x), atol=1e-4, rtol=1e-4)
+
+
 def test_documents_start_afresh() -> None:
     """A packed row is its documents one by one, in the state and in the convolution."""
     module, x = make(), inputs(12)
