@@ -6,7 +6,10 @@ import yaml
 from safetensors.torch import load_file
 
 from lab.config import Config, from_plain
+from lab.data.corpus import corpus_directory
+from lab.data.tokenizer import Tokenizer
 from lab.errors import ConfigError
+from lab.job import cache_directory
 from lab.model.decoder import Decoder, initialise
 from lab.trainer.checkpoint import newest_checkpoint
 
@@ -27,6 +30,19 @@ def load(directory: str | Path) -> Decoder:
     model = Decoder(load_config(run).model)
     model.load_state_dict(load_file(checkpoint / "model.safetensors"))
     return model.eval()
+
+
+def load_with_tokenizer(directory: str | Path) -> tuple[Decoder, Tokenizer]:
+    """The trained model of a run folder and the tokenizer it was trained with.
+
+    Raises :class:`ConfigError` where the folder holds no model, or its corpus is no longer in the cache.
+    """
+    model = load(directory)
+    config = load_config(Path(directory))
+    corpus = corpus_directory(config.data, config.tokenizer, cache_directory())
+    if not corpus.is_dir():
+        raise ConfigError(f"checkpoint={directory} needs the tokenizer in {corpus}: run experiments.train once more.")
+    return model, Tokenizer.load(corpus)
 
 
 def load_config(run: Path) -> Config:

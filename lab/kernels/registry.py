@@ -14,9 +14,12 @@ PATHS: dict[str, tuple[str, ...]] = {
     "attention": ("naive", "sdpa", "banded"),
     "cross_entropy": ("naive", "chunked"),
     "experts": ("naive", "sorted"),
+    "kimi_delta": ("naive", "chunked"),
     "poly_norm": ("naive", "fused"),
     "rms_norm": ("naive", "fused"),
     "rotary": ("naive", "fused"),
+    "short_convolution": ("naive", "shifted"),
+    "sinkhorn": ("naive",),
 }
 """Every operator and its paths; ``naive`` is the one that the others are held to."""
 

@@ -1,6 +1,8 @@
 """Decoding: from a prompt, one token after the other, with caches."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -61,3 +63,38 @@ def generate(
         if ended.all():
             break
     return tokens
+
+
+class TextTokenizer(Protocol):
+    """What text generation needs of a tokenizer."""
+
+    @property
+    def begin_id(self) -> int: ...
+
+    @property
+    def end_id(self) -> int: ...
+
+    def encode(self, text: str) -> list[int]: ...
+
+    def decode(self, ids: Sequence[int]) -> str: ...
+
+
+def generate_text(
+    model: Decoder, tokenizer: TextTokenizer, prompt: str, num_new: int, sampling: Sampling | None = None
+) -> str:
+    """``prompt`` and its continuation by up to ``num_new`` tokens, up to the end of the document.
+
+    Raises :class:`ConfigError` for an empty prompt, one that is no valid text, or one that is too long.
+    """
+    if not prompt:
+        raise ConfigError("prompt='' cannot be used: it must hold at least one character.")
+    try:
+        prompt.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"prompt={prompt!r} cannot be used: it must be valid UTF-8.") from error
+    device = model.embedding.weight.device
+    tokens = torch.tensor([[tokenizer.begin_id, *tokenizer.encode(prompt)]], device=device)
+    produced = generate(model, tokens, num_new, sampling, end_id=tokenizer.end_id)[0, tokens.shape[1] :].tolist()
+    if tokenizer.end_id in produced:
+        produced = produced[: produced.index(tokenizer.end_id)]
+    return prompt + tokenizer.decode(produced)

@@ -1,0 +1,23 @@
+"""Sinkhorn: a matrix made doubly stochastic."""
+
+from torch import Tensor
+
+from lab.kernels.registry import choose
+from lab.kernels.sinkhorn import naive
+
+__all__ = ["sinkhorn"]
+
+
+def sinkhorn(logits: Tensor, iterations: int) -> Tensor:
+    """``exp(logits)`` with rows, then columns, divided by their sums, ``iterations`` times.
+
+    Args:
+        logits: ``[..., S, S]``, bounded by the caller so that the exponential stays finite.
+        iterations: rounds; columns sum to one exactly, rows nearly.
+
+    Returns:
+        ``[..., S, S]``, float32 (float64 for float64 logits). Source: Motif 3, arXiv 2608.09119; mHC, arXiv
+        2512.24880.
+    """
+    choose("sinkhorn", "naive")  # S is 4: there is nothing to gain over the equation
+    return naive.sinkhorn(logits, iterations)
