@@ -140,6 +140,9 @@ def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         seen.add(tensor.data_ptr())
         separate[name] = tensor.detach().clone() if shared else tensor.detach().contiguous()
     save_file(separate, path)
+    path.chmod(
+        path.parent.stat().st_mode & 0o666
+    )  # safetensors shuts out everyone else; let the folder decide
     sync_file(path)
     written = load_file(path)
     if not all(torch.equal(written[name], tensor.cpu()) for name, tensor in separate.items()):

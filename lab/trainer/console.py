@@ -27,7 +27,7 @@ class ConsoleProgress(Callback):
     def on_start(self, training: Training) -> None:
         progress = training.progress
         self._start = (progress.step, progress.seconds)
-        self._console.print(Text(training.plan.text()))
+        self._console.print(Text(training.plan.text()), soft_wrap=True)
         if progress.step:
             self._console.print(f"going on after step {progress.step:,} of {training.plan.steps:,}")
         if self._console.is_terminal:
@@ -46,14 +46,14 @@ class ConsoleProgress(Callback):
         if self._live:
             self._live.update(line, refresh=True)
         else:
-            self._console.print(line)
+            self._console.print(line, soft_wrap=True)
 
     def on_end(self, training: Training, error: BaseException | None) -> None:
         if self._live:
             self._live.stop()
             self._live = None
         if isinstance(error, TrainingInterrupted):
-            self._console.print(error.sentence)
+            self._console.print(error.sentence, soft_wrap=True)
 
     def _remaining(self, training: Training) -> float:
         """Seconds to go at the mean pace of this process."""

@@ -143,6 +143,12 @@ def test_leftovers_of_a_killed_process_are_swept_away(tmp_path: Path) -> None:
     assert not leftover.exists()
 
 
+def test_whoever_may_read_the_folder_may_read_the_weights(tmp_path: Path) -> None:
+    saved = save(tmp_path, 2)
+    modes = {path.stat().st_mode & 0o777 for path in saved.iterdir()}
+    assert modes == {saved.stat().st_mode & 0o666}
+
+
 def test_the_state_is_readable_json(tmp_path: Path) -> None:
     state = json.loads((save(tmp_path, 2) / "state.json").read_text())
     assert state["progress"] == {"step": 2, "tokens": 96, "flops": 1e6, "seconds": 2.5, "loss": 3.0}

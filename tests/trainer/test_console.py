@@ -16,16 +16,18 @@ from lab.trainer.stop import TrainingInterrupted
 from tests.trainer.stand_in import train_tiny
 
 
-def watched(directory: Path, *callbacks: Callback, terminal: bool = False, steps: int = 6) -> str:
+def watched(
+    directory: Path, *callbacks: Callback, terminal: bool = False, steps: int = 6, width: int = 120
+) -> str:
     stream = io.StringIO()
-    console = Console(file=stream, force_terminal=terminal, width=120, highlight=False)
+    console = Console(file=stream, force_terminal=terminal, width=width, highlight=False)
     with contextlib.suppress(TrainingInterrupted):
         train_tiny(directory, ConsoleProgress(console), *callbacks, steps=steps)
     return stream.getvalue()
 
 
 def test_plain_lines_show_the_plan_and_now_and_then_a_step(tmp_path: Path) -> None:
-    lines = watched(tmp_path).splitlines()
+    lines = watched(tmp_path, width=40).splitlines()
     assert lines[0].startswith("parameters")
     steps = [line for line in lines if line.startswith("step ")]
     assert [line.split()[1] for line in steps] == ["1/6", "6/6"], "five seconds apart, first and last always"

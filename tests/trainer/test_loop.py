@@ -10,10 +10,13 @@ import torch
 from torch import Tensor
 
 from lab.model.record import Losses
-from lab.trainer import checkpoint
+from lab.trainer import checkpoint, loop
 from lab.trainer.callbacks import Callback, Training
+from lab.trainer.config import ScheduleConfig
+from lab.trainer.optimizer import build_optimizer
+from lab.trainer.schedule import Schedule
 from lab.trainer.stop import TrainingFailed
-from tests.trainer.stand_in import ADAMW, MUON, TinyLoader, TinyModel, train_tiny
+from tests.trainer.stand_in import ADAMW, MUON, TinyLoader, TinyModel, tiny_plan, train_tiny, trainer_config
 
 
 def logged(run: Path) -> list[dict[str, Any]]:
@@ -69,10 +72,6 @@ def test_accumulating_two_batches_is_one_batch_of_twice_the_rows(tmp_path: Path)
             return type(first)(**joined)
 
     def gradients(loader: TinyLoader, passes: int) -> list[Tensor]:
-        from lab.trainer.loop import _step
-        from lab.trainer.optimizer import build_optimizer
-        from tests.trainer.stand_in import Schedule, ScheduleConfig, tiny_plan, trainer_config
-
         model = TinyModel(noise=0.0)
         config = trainer_config(gradient_accumulation=passes, clip_norm=None)
         optimizer = build_optimizer(model, ADAMW)
@@ -80,7 +79,7 @@ def test_accumulating_two_batches_is_one_batch_of_twice_the_rows(tmp_path: Path)
         optimizer.step = lambda factor: kept.extend(p.grad.clone() for p in model.parameters())  # type: ignore
         schedule = Schedule(ScheduleConfig(), 10)
         plan = tiny_plan(config)
-        _step(Training(model, loader, plan, optimizer, schedule, None, config, torch.device("cpu")))  # type: ignore
+        loop._step(Training(model, loader, plan, optimizer, schedule, None, config, torch.device("cpu")))  # type: ignore
         return kept
 
     for mine, theirs in zip(gradients(TinyLoader(), 2), gradients(DoubleLoader(), 1), strict=True):
@@ -170,8 +169,6 @@ def test_hooks_fire_in_order(tmp_path: Path) -> None:
 
 def test_the_loop_itself_is_cheap(tmp_path: Path) -> None:
     """Everything around forward, backward and optimiser: under two milliseconds a step."""
-    from lab.trainer import loop
-
     spent = 0.0
     steps = 60
 
