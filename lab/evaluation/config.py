@@ -11,7 +11,7 @@ class DecodingConfig:
 
     batch_size: int = 8
     prompt_length: int = 32
-    new_tokens: int = 64
+    new_tokens: int = 32
     repeats: int = 3
 
     def __post_init__(self) -> None:
@@ -31,7 +31,7 @@ class EvaluationConfig:
 
     sequence_length: int | None = None
     batch_size: int = 16
-    max_bytes: int | None = 49_152
+    max_bytes: int | None = 40_960
     num_items: int = 200
     seed: int = 0
     decoding: DecodingConfig = field(default_factory=DecodingConfig)

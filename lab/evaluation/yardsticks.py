@@ -37,7 +37,7 @@ def yardsticks(
         for language, wanted in training_tokens.items():
             tokens, starts = read_documents(corpus.train_tokens(language), wanted, config.seed)
             documents = draw_documents(corpus.held_out(language), config.max_bytes, config.seed)
-            compressed[language] = threads.submit(_xz, corpus, documents, tokens)
+            compressed[language] = threads.submit(_xz, corpus, documents, tokens, starts)
             for name, order in ORDERS.items():
                 ngrams = NgramModel(tokens, starts, order, corpus.tokenizer.vocab_size)
                 figures[name][language] = ngrams.measure(documents, corpus.tokenizer).bits_per_byte
@@ -56,6 +56,6 @@ def read_documents(shard: TokenShard, wanted: int, seed: int) -> tuple[Integers,
     return tokens, np.cumsum(np.append(0, lengths[: len(taken) - 1]))
 
 
-def _xz(corpus: Corpus, documents: list[Document], tokens: Integers) -> float:
-    texts = [document.text for document in documents]
-    return xz_bits_per_byte(texts, [corpus.tokenizer.decode(tokens.tolist())])
+def _xz(corpus: Corpus, documents: list[Document], tokens: Integers, starts: Integers) -> float:
+    training = [corpus.tokenizer.decode(part.tolist()) for part in np.split(tokens, starts[1:])]
+    return xz_bits_per_byte([document.text for document in documents], training)

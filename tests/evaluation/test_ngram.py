@@ -48,9 +48,7 @@ class DictionaryModel:
         for counts in self.counts.values():
             for gram, count in counts.items():
                 self.followers[gram[:-1]].append(count)
-        self.discounts = {
-            n: discounts(np.array(list(counts.values()))) for n, counts in self.counts.items()
-        }
+        self.discounts = {n: discounts(np.array(list(counts.values()))) for n, counts in self.counts.items()}
 
     def probability(self, context: tuple[int, ...], token: int) -> float:
         lower = self.probability(context[1:], token) if context else 1 / self.vocab_size
