@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lab.kernels.precision import widen
+from lab.kernels.sinkhorn import sinkhorn
 from lab.model.leaves.residual import HyperConnections
 from lab.model.norm import RMSNorm
 from lab.model.record import Record
@@ -84,8 +85,6 @@ class HyperConnectionJoin(nn.Module):
 
     def coefficients(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """``h_pre [B, T, S]``, ``h_post [B, T, S]`` and ``H_res [B, T, S, S]`` of ``x [B, T, S, D]``."""
-        from lab.kernels.sinkhorn import sinkhorn
-
         streams = self.config.streams
         sizes = (streams, streams, streams * streams)
         p = nn.functional.linear(self.stream_norm(x.flatten(-2)), widen(self.projection.weight))

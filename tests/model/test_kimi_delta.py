@@ -9,6 +9,7 @@ from torch import Tensor
 from lab.config import compose
 from lab.errors import ConfigError
 from lab.face import build
+from lab.kernels.kimi_delta import kimi_delta
 from lab.model.attention.kimi_delta import KimiDeltaAttention
 from lab.model.cache import Caches, RecurrentCache
 from lab.model.context import Context
@@ -196,12 +197,17 @@ def test_the_cache_has_the_size_that_the_leaf_predicts() -> None:
     assert predicted.per_token == 0
 
 
-def test_decay_and_write_strength_are_float32_under_autocast() -> None:
-    module, cache, x = make().float(), RecurrentCache(), inputs(5).float()
+def test_the_recurrence_is_float32_under_autocast(monkeypatch: pytest.MonkeyPatch) -> None:
+    module, x, seen = make().float(), inputs(5).float(), []
+
+    def spied(*arguments: Tensor | None) -> tuple[Tensor, Tensor]:
+        seen.append((torch.is_autocast_enabled("cpu"), [arguments[i].dtype for i in (0, 1, 3, 4)]))
+        return kimi_delta(*arguments)
+
+    monkeypatch.setattr("lab.model.attention.kimi_delta.kimi_delta", spied)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        y = module(x, context(5), cache)
-        assert module._log_decay(x).dtype == torch.float32
-    assert cache.get("state").dtype == torch.float32
+        y = module(x, context(5), None)
+    assert seen == [(False, [torch.float32] * 4)]  # queries, keys, log-decay, write strength
     torch.testing.assert_close(y.float(), module(x, context(5), None), atol=0.05, rtol=0.05)
 
 

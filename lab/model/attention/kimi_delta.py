@@ -78,7 +78,8 @@ class KimiDeltaAttention(nn.Module):
         q, k, v = functional.silu(convolved).unflatten(-1, (3, heads, d)).unbind(2)
         g = self._log_decay(x) * is_token.unsqueeze(-1)
         beta = self.config.max_beta * torch.sigmoid(widen(self.beta(x))) * is_token
-        o, state = kimi_delta(_unit(q) * d**-0.5, _unit(k), v, g, beta, state, context.documents)
+        with torch.autocast(x.device.type, enabled=False):  # errors of a recurrence add up
+            o, state = kimi_delta(_unit(q) * d**-0.5, _unit(k), v, g, beta, state, context.documents)
         if cache is not None:
             cache.keep(state=state, tail=self._new_tail(tail, inputs, is_token))
         gate = widen(self.gate_up(self.gate_down(x))).unflatten(-1, (heads, d))
