@@ -1,1 +1,1 @@
-"""Operators, one folder each: ``naive.py`` is the equation in float32, the files beside it are faster paths."""
+"""Operators, one folder each: ``naive.py`` is the equation in float32, files beside it are faster paths."""

@@ -2,10 +2,16 @@
 
 from torch import Tensor
 
-from lab.kernels.attention import naive
+from lab.kernels.attention import banded, naive, sdpa
 from lab.kernels.attention.mask import AttentionMask
+from lab.kernels.registry import choose
 
 __all__ = ["AttentionMask", "attention"]
+
+PATHS = {"naive": naive.attention, "sdpa": sdpa.attention, "banded": banded.attention}
+
+BANDED_FROM = 4
+"""Windows that a row must be long before looking at its blocks separately pays (README, measurements)."""
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: AttentionMask, scale: float) -> Tensor:
@@ -19,6 +25,13 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: AttentionMask, scale: float
         scale: multiplies the scores.
 
     Returns:
-        ``[B, Tq, H, e]``.
+        ``[B, Tq, H, e]`` in the type of ``q``, or in that of autocast.
     """
-    return naive.attention(q, k, v, mask, scale)
+    return PATHS[choose("attention", _rule(mask))](q, k, v, mask, scale)
+
+
+def _rule(mask: AttentionMask) -> str:
+    """``banded`` for a window that covers little of an ordered row, else ``sdpa``."""
+    length = mask.query_positions.shape[1]
+    narrow = mask.window is not None and length >= BANDED_FROM * mask.window
+    return "banded" if narrow and mask.kept is None and mask.in_order else "sdpa"

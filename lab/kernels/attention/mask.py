@@ -1,59 +1,50 @@
 """Who sees whom."""
 
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
+@dataclass(eq=False)
 class AttentionMask:
     """Which keys a query may look at.
 
-    Key ``j`` is allowed for query ``i`` where the slot of ``j`` is filled (its position is not -1), ``j`` is no later
-    than ``i``, both belong to the same document, and ``i`` is less than ``window`` positions after ``j``.
+    Key ``j`` is allowed for query ``i`` where the slot of ``j`` is filled (its position is not -1), ``j`` is
+    no later than ``i``, both are of the same document, and ``i`` is less than ``window`` positions after ``j``.
 
-    Args:
-        query_positions: ``[B, Tq]``.
-        key_positions: ``[B, Tk]`` in any order; -1 marks an empty slot.
-        query_documents: ``[B, Tq]`` or None where each row is one document.
-        key_documents: ``[B, Tk]``, given together with ``query_documents``.
-        window: number of keys a query reaches, itself included; None for all earlier ones.
-        kept: ``[B, Tq, Tk]``, a further condition where keys are chosen one by one (sparse attention); None for none.
+    All that is derived from the fields is made once and kept, so layers should share a mask.
     """
 
-    def __init__(
-        self,
-        query_positions: Tensor,
-        key_positions: Tensor,
-        query_documents: Tensor | None = None,
-        key_documents: Tensor | None = None,
-        window: int | None = None,
-        kept: Tensor | None = None,
-    ) -> None:
-        assert (query_documents is None) == (key_documents is None), (
-            "documents of queries and keys come together"
-        )
-        self.query_positions = query_positions
-        self.key_positions = key_positions
-        self.query_documents = query_documents
-        self.key_documents = key_documents
-        self.window = window
-        self.kept = kept
+    query_positions: Tensor
+    """``[B, Tq]``."""
+    key_positions: Tensor
+    """``[B, Tk]`` in any order; -1 marks an empty slot."""
+    query_documents: Tensor | None = None
+    """``[B, Tq]``, or None where each row is one document."""
+    key_documents: Tensor | None = None
+    """``[B, Tk]``, given together with ``query_documents``."""
+    window: int | None = None
+    """Number of keys that a query reaches, itself included; None for all earlier ones."""
+    kept: Tensor | None = None
+    """``[B, Tq, Tk]``, a further condition where keys are chosen one by one (sparse attention)."""
+    _additive: dict[torch.dtype, Tensor] = field(default_factory=dict, init=False, repr=False)
+    _blocks: dict[int, "AttentionMask"] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        together = (self.query_documents is None) == (self.key_documents is None)
+        assert together, "documents of queries and keys come together"
 
     def narrowed(self, kept: Tensor) -> "AttentionMask":
         """The same mask where only ``kept [B, Tq, Tk]`` keys stay allowed."""
         keep = kept if self.kept is None else kept & self.kept
-        return AttentionMask(
-            self.query_positions,
-            self.key_positions,
-            self.query_documents,
-            self.key_documents,
-            self.window,
-            keep,
-        )
+        queries, keys = self.query_positions, self.key_positions
+        return AttentionMask(queries, keys, self.query_documents, self.key_documents, self.window, keep)
 
     def dense(self) -> Tensor:
-        """True where allowed, ``[B, 1, Tq, Tk]``; made once."""
+        """True where allowed, ``[B, 1, Tq, Tk]``."""
         return self._dense
 
     @cached_property
@@ -65,5 +56,88 @@ class AttentionMask:
         if self.query_documents is not None and self.key_documents is not None:
             allowed &= self.query_documents[:, :, None] == self.key_documents[:, None, :]
         if self.kept is not None:
-            allowed = allowed & self.kept
+            allowed &= self.kept
         return allowed.unsqueeze(1)
+
+    def additive(self, dtype: torch.dtype) -> Tensor:
+        """0 where allowed, else minus infinity, ``[B, 1, Tq, Tk]``."""
+        if dtype not in self._additive:
+            zeros = torch.zeros(self.dense().shape, dtype=dtype, device=self.dense().device)
+            self._additive[dtype] = zeros.masked_fill_(~self.dense(), float("-inf"))
+        return self._additive[dtype]
+
+    @cached_property
+    def in_order(self) -> bool:
+        """Whether queries are the keys, and any two of a document are as far apart as their positions say.
+
+        Then a window reaches back at most ``window - 1`` places. True where each document is a run of
+        consecutive positions, whatever padding surrounds it. On a GPU the answer waits for the device; of
+        tensors without data nothing is known, which is False.
+        """
+        if self.query_positions.is_meta or not self._queries_are_keys:
+            return False
+        return bool(self._follows_its_predecessor.all())
+
+    @cached_property
+    def plainly_causal(self) -> bool:
+        """Whether every query sees exactly the keys up to its own place; False without data, as above."""
+        if self.query_positions.is_meta or self.kept is not None or not self._queries_are_keys:
+            return False
+        length = self.query_positions.shape[1]
+        if self.window is not None and self.window < length:
+            return False
+        expected = self.query_positions[:, :1] + torch.arange(length, device=self.query_positions.device)
+        plain = (self.query_positions == expected).all() & (self.query_positions[:, :1] >= 0).all()
+        if self.query_documents is not None:
+            plain &= (self.query_documents == self.query_documents[:, :1]).all()
+        return bool(plain)
+
+    @property
+    def _queries_are_keys(self) -> bool:
+        pairs = ((self.query_positions, self.key_positions), (self.query_documents, self.key_documents))
+        return all(a is b or (a is not None and b is not None and torch.equal(a, b)) for a, b in pairs)
+
+    @property
+    def _follows_its_predecessor(self) -> Tensor:
+        """True for padding, a document's first token and one right behind its predecessor, ``[B, T]``."""
+        positions = self.query_positions
+        documents = torch.zeros_like(positions) if self.query_documents is None else self.query_documents
+        filled = positions >= 0
+        before = functional.pad(positions, (1, 0), value=-1)[:, :-1]
+        document_before = functional.pad(documents, (1, 0))[:, :-1]
+        consecutive = (before >= 0) & (before == positions - 1) & (document_before == documents)
+        lowest = torch.iinfo(documents.dtype).min
+        so_far = documents.masked_fill(~filled, lowest).cummax(dim=1).values
+        new_document = documents > functional.pad(so_far, (1, 0), value=lowest)[:, :-1]
+        return ~filled | consecutive | new_document
+
+    def in_blocks(self, size: int) -> "AttentionMask":
+        """The mask of each ``size`` queries against the places that their window reaches.
+
+        For a mask with a window that is :attr:`in_order`. Queries are ``[B * blocks, size]``; keys of a block
+        are its own ``size`` places and the :func:`places_before` them. Places outside the row are empty slots.
+        """
+        assert self.window is not None, "only a window bounds what a block reaches"
+        if size not in self._blocks:
+            before = places_before(self.window, size)
+
+            def queries(x: Tensor) -> Tensor:
+                return functional.pad(x, (0, -x.shape[1] % size), value=-1).reshape(-1, size)
+
+            def keys(x: Tensor) -> Tensor:
+                padded = functional.pad(x, (before, -x.shape[1] % size), value=-1)
+                return padded.unfold(1, before + size, size).reshape(-1, before + size)
+
+            self._blocks[size] = AttentionMask(
+                queries(self.query_positions),
+                keys(self.key_positions),
+                None if self.query_documents is None else queries(self.query_documents),
+                None if self.key_documents is None else keys(self.key_documents),
+                self.window,
+            )
+        return self._blocks[size]
+
+
+def places_before(window: int, size: int) -> int:
+    """How many places before a block of ``size`` queries its keys begin: blocks that cover the window."""
+    return -(-(window - 1) // size) * size

@@ -8,11 +8,12 @@ from lab.kernels.precision import widen
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: AttentionMask, scale: float) -> Tensor:
-    """``softmax(scale q k^T) v`` over the allowed keys; a query with none gets zeros. Shapes as in the package."""
+    """``softmax(scale q k^T) v`` over the allowed keys; zeros for a query with none."""
     heads_per_key = q.shape[2] // k.shape[2]
     k, v = k.repeat_interleave(heads_per_key, dim=2), v.repeat_interleave(heads_per_key, dim=2)
     allowed = mask.dense()
-    scores = torch.einsum("bqhd,bkhd->bhqk", widen(q), widen(k)) * scale
-    scores = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)
-    weights = torch.softmax(scores, dim=-1) * allowed
-    return torch.einsum("bhqk,bkhe->bqhe", weights, widen(v)).to(v.dtype)
+    with torch.autocast(q.device.type, enabled=False):
+        scores = torch.einsum("bqhd,bkhd->bhqk", widen(q), widen(k)) * scale
+        scores = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)
+        weights = torch.softmax(scores, dim=-1) * allowed
+        return torch.einsum("bhqk,bkhe->bqhe", weights, widen(v)).to(q.dtype)

@@ -33,7 +33,7 @@ def _share_of_mean(targets: Tensor) -> Tensor:
 
 
 class _MeanLoss(torch.autograd.Function):
-    """Gradients are made in the forward pass, where a row's share of the mean is known: no logits are made twice."""
+    """Makes gradients in the forward pass, where each row's share is known: no logits are made twice."""
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
@@ -85,11 +85,11 @@ def _losses_and_gradients(
     needs_hidden: bool,
     needs_weight: bool,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Losses ``[N]`` and the gradients of ``sum(share * losses)``; matrix products in ``dtype``, the rest in float32.
+    """Losses ``[N]`` and the gradients of ``sum(share * losses)``; products in ``dtype``, others in float32.
 
     Logits ``z`` of a chunk are overwritten by ``a = exp(z - max z)``; with ``s = sum a`` the loss is
-    ``log s + max z - z_target`` (equation 2) and the gradient of ``z`` is ``share / s (a - s onehot)`` (equation 3),
-    whose factor ``share / s`` is applied to the narrow side of the products that follow (equation 4).
+    ``log s + max z - z_target`` (equation 2) and the gradient of ``z`` is ``share / s (a - s onehot)`` (3),
+    whose factor ``share / s`` is applied to the narrow side of the products that follow (4).
     """
     head = weight.to(dtype)
     losses = hidden.new_zeros(hidden.shape[0], dtype=widen(hidden[:0]).dtype)

@@ -5,4 +5,4 @@ from collections.abc import Callable
 from torch import Tensor
 
 Activation = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""``(gate [M, F], up [M, F], expert_of_row [M]) -> [M, F]``; row ``m`` belongs to expert ``expert_of_row[m]``."""
+"""``(gate [M, F], up [M, F], expert_of_row [M]) -> [M, F]``, row by row."""

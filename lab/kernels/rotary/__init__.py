@@ -7,7 +7,7 @@ from lab.kernels.rotary import naive
 
 
 def rotary_table(inverse_frequencies: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosine and sine ``[B, T, d/2]``, float32, of ``positions [B, T]`` times ``inverse_frequencies [d/2]``."""
+    """Cosine and sine, float32 ``[B, T, d/2]``, of ``positions [B, T]`` times frequencies ``[d/2]``."""
     angles = positions.unsqueeze(-1).float() * inverse_frequencies.float()
     return torch.cos(angles), torch.sin(angles)
 
