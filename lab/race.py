@@ -29,7 +29,6 @@ def run_race(entries: Sequence[Config], budget: float, console: Console | None =
     first = entries[0]
     folder = race_folder(entries)
     corpus = job.prepare_corpus(first, progress=console.print)
-    folder.mkdir(parents=True, exist_ok=True)
     for number, config in enumerate(entries, 1):
         name = config.model.name
         console.rule(f"{number} of {len(entries)}: {name}, seed {config.seed}", align="left")

@@ -30,7 +30,7 @@ class Sampling:
         return torch.multinomial(probabilities, 1, generator=generator).squeeze(-1)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def generate(
     model: Decoder, prompt: Tensor, num_new: int, sampling: Sampling | None = None, end_id: int | None = None
 ) -> Tensor:
