@@ -1,7 +1,10 @@
 """In which type an operator computes."""
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
+from torch.amp.autocast_mode import is_autocast_available
 
 
 def widen(x: Tensor) -> Tensor:
@@ -11,6 +14,13 @@ def widen(x: Tensor) -> Tensor:
 
 def product_type(x: Tensor) -> torch.dtype:
     """The type of matrix products with ``x``: that of autocast where it is on, else that of ``x``."""
-    if torch.is_autocast_enabled(x.device.type):
-        return torch.get_autocast_dtype(x.device.type)
+    device = x.device.type
+    if is_autocast_available(device) and torch.is_autocast_enabled(device):
+        return torch.get_autocast_dtype(device)
     return x.dtype
+
+
+def without_autocast(x: Tensor) -> AbstractContextManager[None]:
+    """Types stay as they are on the device of ``x`` while the block runs."""
+    device = x.device.type
+    return torch.autocast(device, enabled=False) if is_autocast_available(device) else nullcontext()

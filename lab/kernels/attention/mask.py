@@ -13,7 +13,7 @@ class AttentionMask:
     """Which keys a query may look at.
 
     Key ``j`` is allowed for query ``i`` where the slot of ``j`` is filled (its position is not -1), ``j`` is
-    no later than ``i``, both are of the same document, and ``i`` is less than ``window`` positions after ``j``.
+    not later than ``i``, both are of one document, and ``i`` is less than ``window`` positions after ``j``.
 
     All that is derived from the fields is made once and kept, so layers should share a mask.
     """
@@ -114,8 +114,8 @@ class AttentionMask:
     def in_blocks(self, size: int) -> "AttentionMask":
         """The mask of each ``size`` queries against the places that their window reaches.
 
-        For a mask with a window that is :attr:`in_order`. Queries are ``[B * blocks, size]``; keys of a block
-        are its own ``size`` places and the :func:`places_before` them. Places outside the row are empty slots.
+        For a mask with a window that is :attr:`in_order`. Queries are ``[B * blocks, size]``; keys are the
+        block's own places and the :func:`places_before` them. Places outside the row are empty slots.
         """
         assert self.window is not None, "only a window bounds what a block reaches"
         if size not in self._blocks:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from lab.kernels.attention.mask import AttentionMask
-from lab.kernels.precision import widen
+from lab.kernels.precision import widen, without_autocast
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: AttentionMask, scale: float) -> Tensor:
@@ -12,7 +12,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: AttentionMask, scale: float
     heads_per_key = q.shape[2] // k.shape[2]
     k, v = k.repeat_interleave(heads_per_key, dim=2), v.repeat_interleave(heads_per_key, dim=2)
     allowed = mask.dense()
-    with torch.autocast(q.device.type, enabled=False):
+    with without_autocast(q):
         scores = torch.einsum("bqhd,bkhd->bhqk", widen(q), widen(k)) * scale
         scores = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)
         weights = torch.softmax(scores, dim=-1) * allowed

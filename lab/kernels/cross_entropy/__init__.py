@@ -15,7 +15,7 @@ def linear_cross_entropy(
 ) -> Tensor:
     """Nats of predicting ``targets [N]`` from ``hidden [N, D]`` through a head ``weight [V, D]``, float32.
 
-    A target of -100 is ignored. ``"mean"`` gives the mean over the others, 0 where there are none; ``"none"`` a
-    loss a target ``[N]``, 0 where ignored.
+    A target of -100 is ignored. ``"mean"`` gives the mean over the others, 0 where there are none;
+    ``"none"`` a loss a target ``[N]``, 0 where ignored.
     """
     return PATHS[choose("cross_entropy", "chunked")](hidden, weight, targets, reduction)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from lab.kernels.precision import product_type, widen
+from lab.kernels.precision import product_type, widen, without_autocast
 
 IGNORED = -100
 ROWS_PER_CHUNK = 256
@@ -18,7 +18,7 @@ ROWS_PER_CHUNK = 256
 def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, reduction: str) -> Tensor:
     """Shapes as in the package."""
     dtype = product_type(hidden)
-    with torch.autocast(hidden.device.type, enabled=False):
+    with without_autocast(hidden):
         if reduction == "none":
             return _LossOfEachRow.apply(hidden, weight, targets, dtype)
         if torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad):

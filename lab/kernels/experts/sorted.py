@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lab.kernels.experts.activation import Activation
-from lab.kernels.precision import product_type, widen
+from lab.kernels.precision import product_type, widen, without_autocast
 
 
 def expert_feed_forward(
@@ -33,7 +33,7 @@ def expert_feed_forward(
 def _product_by_expert(rows: Tensor, matrices: Tensor, rows_of_expert: list[int]) -> Tensor:
     """``rows [M, in]``, sorted by expert, times each expert's ``matrices [E, out, in]``: ``[M, out]``."""
     dtype = product_type(rows)
-    with torch.autocast(rows.device.type, enabled=False):
+    with without_autocast(rows):
         return _ProductByExpert.apply(rows.to(dtype), matrices.to(dtype), rows_of_expert)
 
 

@@ -19,9 +19,9 @@ def kimi_delta(
     initial_state: Tensor | None = None,
     documents: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """``S_t = (I - beta_t k_t k_t^T) diag(e^{g_t}) S_{t-1} + beta_t k_t v_t^T``, ``o_t = S_t^T q_t``, per head.
+    """``S_t = (I - beta_t k_t k_t^T) diag(e^{g_t}) S_{t-1} + beta_t k_t v_t^T``, ``o_t = S_t^T q_t``.
 
-    The state decays, then the write replaces what it held under the key, then the query reads.
+    Per head the state decays, then the write replaces what it held under the key, then the query reads.
 
     Args:
         q: queries, already scaled, ``[B, T, H, d]``.
@@ -33,8 +33,8 @@ def kimi_delta(
         documents: ``[B, T]``; the state starts from zero in each document.
 
     Returns:
-        ``o [B, T, H, e]`` in the type of ``v`` and the last state ``[B, H, d, e]``, float32 (float64 for float64).
-        Source: Kimi Linear, arXiv 2510.26692; Solar Open 2, arXiv 2607.20062.
+        ``o [B, T, H, e]`` in the type of ``v`` and the last state ``[B, H, d, e]``, float32 (float64 for
+        float64). Source: Kimi Linear, arXiv 2510.26692; Solar Open 2, arXiv 2607.20062.
     """
     path = choose("kimi_delta", "naive" if q.shape[1] == 1 else "chunked")
     return PATHS[path](q, k, v, g, beta, initial_state, documents)

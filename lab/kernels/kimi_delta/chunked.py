@@ -61,13 +61,14 @@ def _in_chunks(x: Tensor, chunk: int) -> Tensor:
 def _document_masks(
     documents: Tensor | None, batch: int, num_chunks: int, chunk: int, device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Who shares a document: pairs of a chunk ``[B, 1, N, C, C]``; a token with what came before its chunk, and a token
-    with its chunk's last one, ``[B, 1, N, C, 1]``.
+    """Who shares a document: pairs of a chunk ``[B, 1, N, C, C]``; a token with what came before its chunk, and
+    a token with its chunk's last one, ``[B, 1, N, C, 1]``.
     """
     if documents is None:
         documents = torch.zeros(batch, 1, dtype=torch.long, device=device)
     missing = num_chunks * chunk - documents.shape[1]
-    filled = torch.cat([documents, documents[:, -1:].expand(-1, missing)], dim=1).view(batch, 1, num_chunks, chunk)
+    filled = torch.cat([documents, documents[:, -1:].expand(-1, missing)], dim=1)
+    filled = filled.view(batch, 1, num_chunks, chunk)
     before = torch.cat([filled[:, :, :1, 0], filled[:, :, :-1, -1]], dim=2).unsqueeze(-1)
     same = filled.unsqueeze(-1) == filled.unsqueeze(-2)
     return same, (filled == before).unsqueeze(-1), (filled == filled[..., -1:]).unsqueeze(-1)

@@ -19,10 +19,10 @@ def short_convolution(
         x: ``[B, T, C]``.
         weight: ``[C, w]``.
         tail: the ``w - 1`` inputs before ``x``, ``[B, w - 1, C]``; None for zeros.
-        documents: ``[B, T]``; inputs of another document count as zero. The tail belongs to the first token's.
+        documents: ``[B, T]``; inputs of another document count as zero. The tail is of the first token's.
 
     Returns:
-        ``y [B, T, C]`` and the last ``w - 1`` inputs ``[B, w - 1, C]``. Source: Solar Open 2, arXiv 2607.20062; Kimi
-        Linear, arXiv 2510.26692.
+        ``y [B, T, C]`` and the last ``w - 1`` inputs ``[B, w - 1, C]``. Source: Solar Open 2, arXiv
+        2607.20062; Kimi Linear, arXiv 2510.26692.
     """
     return PATHS[choose("short_convolution", "shifted")](x, weight, tail, documents)
