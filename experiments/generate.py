@@ -1,6 +1,6 @@
 """Continue a prompt with a trained model.
 
-    python -m experiments.generate checkpoint=runs/race/... prompt="제1조" temperature=0
+python -m experiments.generate checkpoint=runs/race/... prompt="제1조" temperature=0
 """
 
 from dataclasses import dataclass

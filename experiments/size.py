@@ -1,7 +1,7 @@
 """What a configuration will cost, from the configuration alone.
 
-    python -m experiments.size model=k_exaone scale=nano
-    python -m experiments.size model=k_exaone scale=nano sequence=4096 format=json
+python -m experiments.size model=k_exaone scale=nano
+python -m experiments.size model=k_exaone scale=nano sequence=4096 format=json
 """
 
 import json
@@ -47,7 +47,9 @@ def report_size(container: DictConfig, overrides: list[str]) -> None:
     table.add_row("parameters, total", f"{record.parameters_total:,}")
     table.add_row("parameters, active", f"{record.parameters_active:,}")
     table.add_row("weights in bfloat16, bytes", f"{record.weight_bytes:,}")
-    table.add_row(f"forward FLOPs per token at {record.sequence:,} tokens", f"{record.flops_per_token_forward:,.0f}")
+    table.add_row(
+        f"forward FLOPs per token at {record.sequence:,} tokens", f"{record.flops_per_token_forward:,.0f}"
+    )
     table.add_row("training FLOPs per token", f"{record.flops_per_token_training:,.0f}")
     table.add_row("cache, bytes per token", f"{record.cache_bytes_per_token:,}")
     table.add_row("cache, fixed bytes", f"{record.cache_bytes_fixed:,}")

@@ -22,7 +22,7 @@ _FACE = {
     "runs": "lab.report.runs:runs",
 }
 
-__all__ = sorted(_FACE)  # noqa: PLE0605
+__all__ = sorted(_FACE)
 
 
 def __getattr__(name: str) -> Any:

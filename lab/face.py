@@ -23,7 +23,9 @@ def load(directory: str | Path) -> Decoder:
     """The trained model of a run folder, from its newest valid checkpoint."""
     run = Path(directory)
     if not (run / "config.yaml").is_file():
-        raise ConfigError(f"checkpoint={directory} is not a run folder: it must hold config.yaml and checkpoints/.")
+        raise ConfigError(
+            f"checkpoint={directory} is not a run folder: it must hold config.yaml and checkpoints/."
+        )
     checkpoint = newest_checkpoint(run)
     if checkpoint is None:
         raise ConfigError(f"checkpoint={directory} holds no valid checkpoint: let the run write one first.")
@@ -41,7 +43,9 @@ def load_with_tokenizer(directory: str | Path) -> tuple[Decoder, Tokenizer]:
     config = load_config(Path(directory))
     corpus = corpus_directory(config.data, config.tokenizer, cache_directory())
     if not corpus.is_dir():
-        raise ConfigError(f"checkpoint={directory} needs the tokenizer in {corpus}: run experiments.train once more.")
+        raise ConfigError(
+            f"checkpoint={directory} needs the tokenizer in {corpus}: run experiments.train once more."
+        )
     return model, Tokenizer.load(corpus)
 
 

@@ -45,7 +45,9 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device={name} cannot be used here: it can be auto, cpu or a present cuda device.") from error
+        raise ConfigError(
+            f"device={name} cannot be used here: it can be auto, cpu or a present cuda device."
+        ) from error
     return device
 
 
@@ -66,7 +68,9 @@ def prepare_corpus(config: Config, progress: Callable[[str], None] = print) -> C
     return prepare(config.data, config.tokenizer, cache_directory(), progress)
 
 
-def run(config: Config, directory: Path, identity: RunIdentity, corpus: Corpus | None = None) -> dict[str, Any]:
+def run(
+    config: Config, directory: Path, identity: RunIdentity, corpus: Corpus | None = None
+) -> dict[str, Any]:
     """Train and judge ``config`` in ``directory``; returns what ``results.json`` says.
 
     A finished run is read back, an interrupted one goes on where it was, ``config.fresh`` starts again. Raises
@@ -158,7 +162,9 @@ def training_figures(outcome: Outcome, record: Size) -> dict[str, Any]:
 
 def headline(results: dict[str, Any]) -> dict[str, float]:
     """The figures a tracker shows, under slash names."""
-    figures = {f"eval/bits_per_byte/{language}": value for language, value in results["bits_per_byte"].items()}
+    figures = {
+        f"eval/bits_per_byte/{language}": value for language, value in results["bits_per_byte"].items()
+    }
     return figures | {f"eval/{name}/accuracy": probe["accuracy"] for name, probe in results["probes"].items()}
 
 

@@ -110,7 +110,7 @@ def unknown_key(key: str, valid: list[str]) -> typing.NoReturn:
 
 def _keys(node: DictConfig, prefix: str = "") -> Iterator[str]:
     """Every dotted key below ``node``, groups included, unresolved."""
-    for key in node:
+    for key in map(str, node):
         yield f"{prefix}{key}"
         child = node._get_node(key)
         if isinstance(child, DictConfig) and not child._is_none() and not child._is_missing():

@@ -54,11 +54,15 @@ def record(folder: Path, entries: Sequence[Config], budget: float, corpus: Corpu
         for config in entries
     )
     before: dict[str, Any] = read_json(folder / "race.json") or {}
-    measured = {key: before[key] for key in ("yardsticks", "yardstick_tokens") if key in before}
+    measured: dict[str, Any] = {
+        key: before[key] for key in ("yardsticks", "yardstick_tokens") if key in before
+    }
     if not measured or before.get("longest_training") != tokens or first.fresh:
         console.print("measuring the yardsticks: bigram, 5-gram, xz")
         weights = first.data.mixture
-        share = {language: int(tokens * weights[language] / sum(weights.values())) for language in corpus.languages}
+        share = {
+            language: int(tokens * weights[language] / sum(weights.values())) for language in corpus.languages
+        }
         measured = yardsticks(corpus, first.evaluation, share)
     write_json(
         folder / "race.json",

@@ -44,7 +44,9 @@ def _class_of_kind(schema: type, value: dict[str, Any], kinds: Kinds, path: str)
         return schema
     choices = kinds[schema]
     if value.get("kind") not in choices:
-        raise ConfigError(f"{path}.kind={value.get('kind')} is unknown: it can be {', '.join(sorted(choices))}.")
+        raise ConfigError(
+            f"{path}.kind={value.get('kind')} is unknown: it can be {', '.join(sorted(choices))}."
+        )
     return choices[value["kind"]]
 
 

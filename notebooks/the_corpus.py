@@ -88,19 +88,21 @@ fertility.style.format("{:.2f}")
 # ## Yardsticks
 #
 # Bits per byte is the number of bits a method needs for each byte of held-out text: with probabilities $p$ of the
-# tokens $t_i$ of a text of $n$ bytes, $-\frac{1}{n}\sum_i \log_2 p(t_i \mid t_{<i})$. A model without any knowledge needs
-# 8. The n-gram models interpolate Kneser-Ney estimates; xz may look at the training text first.
+# tokens $t_i$ of a text of $n$ bytes, $-\frac{1}{n}\sum_i \log_2 p(t_i \mid t_{<i})$. A model without any knowledge
+# needs 8. The n-gram models interpolate Kneser-Ney estimates; xz may look at the training text first.
 
 # %%
 budgets = [25_000, 100_000, 400_000]
 curves = {
-    tokens: yardsticks(corpus, config.evaluation, {language: tokens for language in LANGUAGES})["yardsticks"]
+    tokens: yardsticks(corpus, config.evaluation, dict.fromkeys(LANGUAGES, tokens))["yardsticks"]
     for tokens in budgets
 }
 figure, axes = plt.subplots(1, len(LANGUAGES), figsize=(9, 3), sharey=True)
 for axis, language in zip(axes, LANGUAGES, strict=True):
     for name, colour in (("bigram", "grey"), ("five_gram", "#3f57ad"), ("xz", "#c48d20")):
-        axis.plot(budgets, [curves[tokens][name][language] for tokens in budgets], "o-", color=colour, label=name)
+        axis.plot(
+            budgets, [curves[tokens][name][language] for tokens in budgets], "o-", color=colour, label=name
+        )
     axis.set(title=language, xscale="log", xlabel="training tokens of the language")
     axis.spines[["top", "right"]].set_visible(False)
 axes[0].set_ylabel("bits per byte, held out")

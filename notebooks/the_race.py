@@ -66,7 +66,9 @@ published.style.format("{:,.0f}").format("{:.2f}", subset=["cache GiB at 128k"])
 # %%
 experts = 47 * 128 * 3 * 6144 * 2048
 k_exaone = published.loc["k_exaone"]
-print(f"{experts:,} of {k_exaone['total']:,.0f} parameters ({experts / k_exaone['total']:.1%}) are routed experts")
+print(
+    f"{experts:,} of {k_exaone['total']:,.0f} parameters ({experts / k_exaone['total']:.1%}) are routed experts"
+)
 assert k_exaone["total"] == 236_571_150_336
 assert published.loc["ax_k1", "total"] == 518_983_052_288
 assert published.loc["solar_open", "total"] == 102_651_793_408
@@ -87,7 +89,9 @@ for row, name in enumerate(CONTENDERS):
         if layer.rotation is None:
             axis.plot(layer.index + 0.3, row, "o", color="white", markersize=5)
         if layer.sparse:
-            axis.plot(layer.index + 0.6, row, "o", markeredgecolor="#c48d20", markerfacecolor="none", markersize=8)
+            axis.plot(
+                layer.index + 0.6, row, "o", markeredgecolor="#c48d20", markerfacecolor="none", markersize=8
+            )
 axis.set_yticks(range(len(CONTENDERS)), CONTENDERS)
 axis.invert_yaxis()
 axis.set_xlabel("layer, first to last")
@@ -97,8 +101,8 @@ plt.show()
 # %% [markdown]
 # ## Cache against context
 #
-# What decoding keeps for one sequence of the published models, in bfloat16. K-EXAONE's windows make three layers of four
-# constant; A.X K1 keeps a latent instead of keys and values.
+# What decoding keeps for one sequence of the published models, in bfloat16. K-EXAONE's windows make three layers of
+# four constant; A.X K1 keeps a latent instead of keys and values.
 
 # %%
 figure, axis = plt.subplots(figsize=(8, 3.4))
@@ -165,7 +169,8 @@ plt.show()
 frame = lab.runs(race_folder)
 flops = frame["results.training.flops"]
 assert len(frame) == len(CONTENDERS)
-assert (flops <= BUDGET).all() and (flops > 0.9 * BUDGET).all(), "every contender spends the same budget"
+assert (flops <= BUDGET).all()
+assert (flops > 0.9 * BUDGET).all(), "every contender spends the same budget"
 for standing in race.standings:
     losses = standing.runs[0].metrics["train/loss"]
     assert losses.iloc[-3:].mean() < losses.iloc[0] - 0.5, f"{standing.key} learns"

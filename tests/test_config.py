@@ -41,7 +41,9 @@ def test_every_option_of_every_group_composes(group: str, option: str) -> None:
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_composes_and_says_its_command(experiment: str) -> None:
-    package, command = (CONF / "experiment" / f"{experiment}.yaml").read_text(encoding="utf-8").splitlines()[:2]
+    package, command = (
+        (CONF / "experiment" / f"{experiment}.yaml").read_text(encoding="utf-8").splitlines()[:2]
+    )
     assert package == "# @package _global_"
     assert f"python -m experiments.train experiment={experiment}" in command
     compose([f"experiment={experiment}"])
@@ -95,7 +97,9 @@ def test_one_override_moves_a_mechanism_into_another_contender() -> None:
         ("tokenizer.vocab_size=5000", ["tokenizer.vocab_size", "5000", "model.vocab_size"]),
     ],
 )
-def test_a_mistake_is_one_sentence_with_key_value_and_what_is_allowed(override: str, words: list[str]) -> None:
+def test_a_mistake_is_one_sentence_with_key_value_and_what_is_allowed(
+    override: str, words: list[str]
+) -> None:
     with pytest.raises(ConfigError) as caught:
         compose([override])
     message = str(caught.value)
@@ -135,5 +139,7 @@ def test_composing_inside_another_hydra_leaves_it_as_it_was(tmp_path: Path) -> N
 
 def test_every_kind_has_a_configuration_file() -> None:
     files = {path.stem for group in LEAF_GROUPS for path in (CONF / "model" / group).glob("*.yaml")}
-    leaves = {kind for base, kinds in KINDS.items() if base.__module__.startswith("lab.model") for kind in kinds}
+    leaves = {
+        kind for base, kinds in KINDS.items() if base.__module__.startswith("lab.model") for kind in kinds
+    }
     assert leaves - files == set()

@@ -54,7 +54,9 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f"ko{number}.txt").write_text("\n".join(lines), encoding="utf-8")
         words = " ".join(draw.choice(["river", "stone", "market", "letter", "garden"]) for _ in range(80))
         (folder / f"en{number}.txt").write_text(f"{number} {words} {draw.random()}", encoding="utf-8")
-        code = "\n".join(f"def step_{draw.randint(0, 10**6)}(x):\n    return x * {draw.random()}" for _ in range(6))
+        code = "\n".join(
+            f"def step_{draw.randint(0, 10**6)}(x):\n    return x * {draw.random()}" for _ in range(6)
+        )
         (folder / f"code{number}.py").write_text(code, encoding="utf-8")
     return folder
 
@@ -73,7 +75,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(command: list[str], environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def undisturbed(
+    command: list[str], environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     folder = tmp_path_factory.mktemp("whole")
     done = subprocess.run(
         [*command, f"output={folder}", "name=race"],

@@ -107,7 +107,8 @@ def score_probe(
     """The share of items where the right choice makes the most probable text, with a 95 % interval (Wilson).
 
     Compared are the log-likelihoods of the whole texts, context and choice encoded together: how a choice is
-    cut into tokens may depend on what stands before it.
+    cut into tokens may depend on what stands before it. ``fewest_tokens`` is what the tokenizer alone gives
+    away: the accuracy of always taking the text of fewest tokens, as a model without any knowledge does.
     """
     texts = [item.context + choice for item in probe.items for choice in item.choices]
     nats = iter(text_nats(model, tokenizer, texts, sequence_length, batch_size))
@@ -122,7 +123,19 @@ def score_probe(
         "num_items": len(probe.items),
         "low": low,
         "high": high,
+        "fewest_tokens": _fewest_tokens(probe, tokenizer),
         "requested_items": probe.requested,
         "documents": len({item.document for item in probe.items}),
         "manifest": probe.manifest,
     }
+
+
+def _fewest_tokens(probe: Probe, tokenizer: Tokenizer) -> float:
+    """Accuracy of a guess among the choices that make the text of fewest tokens."""
+    credit = 0.0
+    for item in probe.items:
+        texts = [item.context + choice for choice in item.choices]
+        lengths = [len(tokens) for tokens in tokenizer.encode_batch(texts)]
+        if lengths[item.answer] == min(lengths):
+            credit += 1 / lengths.count(min(lengths))
+    return credit / len(probe.items)

@@ -38,11 +38,18 @@ class ModelConfig:
     multi_token: MultiTokenConfig
 
     def __post_init__(self) -> None:
-        require_positive("model", width=self.width, vocab_size=self.vocab_size, max_positions=self.max_positions)
+        require_positive(
+            "model", width=self.width, vocab_size=self.vocab_size, max_positions=self.max_positions
+        )
         require(self.init_std > 0, "model.init_std", self.init_std, "it must be above 0")
         if self.linear_attention.kind == "none":
             letters = self.layers.letters()
-            require("D" not in letters, "model.layers.pattern", letters, "D needs a model.linear_attention other than none")
+            require(
+                "D" not in letters,
+                "model.layers.pattern",
+                letters,
+                "D needs a model.linear_attention other than none",
+            )
 
     def plan(self) -> list[LayerPlan]:
         """What each layer is made of, first to last."""

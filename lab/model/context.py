@@ -16,9 +16,7 @@ class Context:
     nothing sees. With ``caches`` the tokens follow what the caches hold, and each row is one document.
     """
 
-    def __init__(
-        self, positions: Tensor, documents: Tensor | None, caches: Caches | None = None
-    ) -> None:
+    def __init__(self, positions: Tensor, documents: Tensor | None, caches: Caches | None = None) -> None:
         self.positions = positions
         self.documents = documents
         self.caches = caches

@@ -20,7 +20,9 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if self.temperature < 0:
-            raise ConfigError(f"temperature={self.temperature} cannot be used: it must be 0 (greedy) or above.")
+            raise ConfigError(
+                f"temperature={self.temperature} cannot be used: it must be 0 (greedy) or above."
+            )
 
     def choose(self, logits: Tensor, generator: torch.Generator) -> Tensor:
         """Next tokens ``[B]`` from ``logits [B, V]``."""
@@ -94,7 +96,9 @@ def generate_text(
         raise ConfigError(f"prompt={prompt!r} cannot be used: it must be valid UTF-8.") from error
     device = model.embedding.weight.device
     tokens = torch.tensor([[tokenizer.begin_id, *tokenizer.encode(prompt)]], device=device)
-    produced = generate(model, tokens, num_new, sampling, end_id=tokenizer.end_id)[0, tokens.shape[1] :].tolist()
+    produced = generate(model, tokens, num_new, sampling, end_id=tokenizer.end_id)[
+        0, tokens.shape[1] :
+    ].tolist()
     if tokenizer.end_id in produced:
         produced = produced[: produced.index(tokenizer.end_id)]
     return prompt + tokenizer.decode(produced)

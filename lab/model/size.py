@@ -84,7 +84,9 @@ def _forward_flops(config: ModelConfig, plan: list[LayerPlan], sequence: int) ->
             total += 2 * unit.num_params(width, unit.width)
         for site in ("attention", feed_forward_site(layer)):
             total += config.residual.flops_per_token(width, site, config.norm)
-    return total + config.multi_token.flops_per_token(width, config.vocab_size, config.attention, unit, sequence)
+    return total + config.multi_token.flops_per_token(
+        width, config.vocab_size, config.attention, unit, sequence
+    )
 
 
 def feed_forward_site(layer: LayerPlan) -> str:

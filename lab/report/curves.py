@@ -60,10 +60,8 @@ def _smoothed_bits(run: Run) -> pd.Series:
     metrics = run.metrics
     if "flops" not in metrics or not {"train/bits_per_token", "train/loss"} & set(metrics.columns):
         return pd.Series(dtype=float)
-    if "train/bits_per_token" in metrics:
-        bits = metrics["train/bits_per_token"]
-    else:
-        bits = metrics["train/loss"] / math.log(2)
+    given = "train/bits_per_token" in metrics
+    bits = metrics["train/bits_per_token"] if given else metrics["train/loss"] / math.log(2)
     series = pd.Series(bits.to_numpy(float), index=metrics["flops"].to_numpy(float))
     series = series[np.isfinite(series) & (series.index > 0)]
     return pd.Series(running_mean(series.to_numpy(), round(SMOOTHING * len(series) / 2)), index=series.index)

@@ -35,7 +35,7 @@ def korean_documents() -> list[Document]:
 
 DOCUMENTS = korean_documents()
 SENTENCES = {line for one in DOCUMENTS for line in one.text.split("\n")}
-TOKENIZER = CharacterTokenizer("".join(SENTENCES))
+TOKENIZER = CharacterTokenizer("".join(SENTENCES) + "저집간")
 
 
 def probes(num_items: int = 32, seed: int = 0) -> dict[str, Probe]:
@@ -93,6 +93,13 @@ def test_a_uniform_model_scores_chance_where_choices_are_equally_long() -> None:
     result = score(probes()["object_particle"], uniform(TOKENIZER.vocab_size))
     assert (result["accuracy"], result["chance"], result["num_items"]) == (0.5, 0.5, 32)
     assert 0.33 < result["low"] < 0.5 < result["high"] < 0.67
+
+
+def test_what_the_number_of_tokens_gives_away_is_reported() -> None:
+    choices = ("의 집", "으로 간", "에 간")
+    items = tuple(ChoiceItem("저", choices, answer, "d") for answer in (0, 1, 2))
+    result = score(Probe("role", 3, items), uniform(TOKENIZER.vocab_size))
+    assert result["fewest_tokens"] == pytest.approx((1 / 2 + 0 + 1 / 2) / 3)
 
 
 def test_answers_are_balanced_and_documents_take_turns() -> None:

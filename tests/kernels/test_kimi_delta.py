@@ -13,7 +13,9 @@ from lab.kernels.sinkhorn import sinkhorn
 Inputs = dict[str, Tensor | None]
 
 
-def draw(length: int, decay: float, max_beta: float, with_state: bool, packed: bool, dtype: torch.dtype) -> Inputs:
+def draw(
+    length: int, decay: float, max_beta: float, with_state: bool, packed: bool, dtype: torch.dtype
+) -> Inputs:
     generator = torch.Generator().manual_seed(length)
 
     def normal(*shape: int) -> Tensor:
@@ -95,7 +97,9 @@ def test_orthonormal_keys_recall_their_values() -> None:
 
 def test_without_writes_the_state_only_decays() -> None:
     inputs = draw(20, 0.2, 2.0, True, False, torch.float64)
-    assert inputs["beta"] is not None and inputs["g"] is not None and inputs["initial_state"] is not None
+    assert inputs["beta"] is not None
+    assert inputs["g"] is not None
+    assert inputs["initial_state"] is not None
     inputs["beta"] = torch.zeros_like(inputs["beta"])
     _, state = kimi_delta(**inputs)
     torch.testing.assert_close(state, inputs["g"].sum(1).exp().unsqueeze(-1) * inputs["initial_state"])

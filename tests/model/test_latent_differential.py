@@ -68,7 +68,9 @@ def written_out(module: LatentDifferentialAttention, x: Tensor, window: int | No
     q = (c_q @ module.query_up.weight.T).view(len(x), c.num_groups, c.signal_per_noise + 1, c.key_dim)
     kv = (latent @ module.latent_up.weight.T).view(len(x), c.num_groups, c.nope_dim + c.value_dim)
     weight = torch.sigmoid(x @ module.noise_weight.weight.T).view(len(x), c.num_groups, c.signal_per_noise)
-    gate = torch.sigmoid(c_q @ module.gate.weight.T).view(len(x), c.num_groups, c.signal_per_noise, c.value_dim)
+    gate = torch.sigmoid(c_q @ module.gate.weight.T).view(
+        len(x), c.num_groups, c.signal_per_noise, c.value_dim
+    )
     scale = c.key_dim**-0.5 * (1.0 if window else (0.1 * torch.tensor(4.0).double().log() + 1) ** 2)
 
     y = torch.zeros(len(x), c.num_groups, c.signal_per_noise, c.value_dim, dtype=x.dtype)
@@ -77,7 +79,9 @@ def written_out(module: LatentDifferentialAttention, x: Tensor, window: int | No
         v = kv[:, group, c.nope_dim :]
         heads = []
         for head in range(c.signal_per_noise + 1):
-            rotated = torch.cat([q[:, group, head, : c.nope_dim], turned(q[:, group, head, c.nope_dim :])], dim=-1)
+            rotated = torch.cat(
+                [q[:, group, head, : c.nope_dim], turned(q[:, group, head, c.nope_dim :])], dim=-1
+            )
             rows = []
             for t in range(len(x)):
                 first = 0 if window is None else max(0, t - window + 1)

@@ -151,7 +151,9 @@ def test_each_loss_trains_its_own_part() -> None:
 
     def trained_by(loss: Tensor, parameters: dict[str, Tensor]) -> set[str]:
         gradients = torch.autograd.grad(loss, list(parameters.values()), retain_graph=True, allow_unused=True)
-        return {name for name, g in zip(parameters, gradients, strict=True) if g is not None and g.abs().max() > 0}
+        return {
+            name for name, g in zip(parameters, gradients, strict=True) if g is not None and g.abs().max() > 0
+        }
 
     assert trained_by(y.square().sum(), indexer) == set()
     assert trained_by(record.losses["indexer"], others) == set()

@@ -61,8 +61,8 @@ def _in_chunks(x: Tensor, chunk: int) -> Tensor:
 def _document_masks(
     documents: Tensor | None, batch: int, num_chunks: int, chunk: int, device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Who shares a document: pairs of a chunk ``[B, 1, N, C, C]``; a token with what came before its chunk, and
-    a token with its chunk's last one, ``[B, 1, N, C, 1]``.
+    """Who shares a document: pairs of a chunk ``[B, 1, N, C, C]``; a token with what came before its chunk,
+    and a token with its chunk's last one, ``[B, 1, N, C, 1]``.
     """
     if documents is None:
         documents = torch.zeros(batch, 1, dtype=torch.long, device=device)

@@ -74,7 +74,12 @@ class MixtureOfExperts(nn.Module):
         """``x [B, T, D] -> [B, T, D]`` with the load of each expert and the balance loss."""
         chosen, weights, scores = self.router(x)
         flat = expert_feed_forward(
-            x.flatten(0, 1), chosen.flatten(0, 1), weights.flatten(0, 1), self.w_in, self.w_out, self.activation
+            x.flatten(0, 1),
+            chosen.flatten(0, 1),
+            weights.flatten(0, 1),
+            self.w_in,
+            self.w_out,
+            self.activation,
         )
         y = flat.view_as(x)
         if self.shared is not None:
@@ -86,7 +91,9 @@ class MixtureOfExperts(nn.Module):
         batch, length, num_experts = scores.shape
         top_k = chosen.shape[-1]
         rows = torch.arange(batch, device=chosen.device).view(-1, 1, 1) * num_experts
-        counts = torch.bincount((chosen + rows).flatten(), minlength=batch * num_experts).view(batch, num_experts)
+        counts = torch.bincount((chosen + rows).flatten(), minlength=batch * num_experts).view(
+            batch, num_experts
+        )
         record = Record(load=counts.sum(0))
         if self.training and self.balance_loss_weight > 0:
             fraction = counts * (num_experts / (top_k * length))

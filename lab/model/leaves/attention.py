@@ -179,7 +179,9 @@ class GroupedDifferential(MixerConfig):
         return 4 * self.num_groups * self.head_dim
 
     def build(self, width: int, layer: LayerPlan, norm: NormConfig) -> Any:
-        return load("lab.model.attention.grouped_differential:GroupedDifferentialAttention")(self, width, layer)
+        return load("lab.model.attention.grouped_differential:GroupedDifferentialAttention")(
+            self, width, layer
+        )
 
 
 @dataclass

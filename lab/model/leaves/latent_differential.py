@@ -62,4 +62,6 @@ class LatentDifferential(MixerConfig):
         return self.latent_rank + self.rope_dim
 
     def build(self, width: int, layer: LayerPlan, norm: NormConfig) -> Any:
-        return load("lab.model.attention.latent_differential:LatentDifferentialAttention")(self, width, layer, norm)
+        return load("lab.model.attention.latent_differential:LatentDifferentialAttention")(
+            self, width, layer, norm
+        )

@@ -51,7 +51,12 @@ class LayersConfig:
         require_positive("model.layers", count=self.count, window=self.window)
         for name, letters in (("pattern", self.pattern or "?"), ("lead", self.lead)):
             unknown = sorted(set(letters) - set(MIXERS))
-            require(not unknown, f"model.layers.{name}", letters, "it is spelled with L (local), G (global), D (linear)")
+            require(
+                not unknown,
+                f"model.layers.{name}",
+                letters,
+                "it is spelled with L (local), G (global), D (linear)",
+            )
         require(
             0 <= self.num_dense <= self.count,
             "model.layers.num_dense",
@@ -60,7 +65,12 @@ class LayersConfig:
         )
         for layer, window in self.windows.items():
             require_positive("model.layers", **{f"windows.{layer}": window})
-            require(0 <= layer < self.count, "model.layers.windows", layer, f"layers run from 0 to {self.count - 1}")
+            require(
+                0 <= layer < self.count,
+                "model.layers.windows",
+                layer,
+                f"layers run from 0 to {self.count - 1}",
+            )
 
     def letters(self) -> str:
         """One letter a layer."""

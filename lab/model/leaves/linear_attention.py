@@ -53,7 +53,9 @@ class KimiDelta(MixerConfig):
 
     def flops_per_token(self, width: int, keys: float) -> float:
         convolutions = 2 * 3 * self.conv_width * self._channels()
-        recurrence = 7 * self._channels() * self.head_dim  # decay, read, write (2 each) and read-out, one a channel pair
+        recurrence = (
+            7 * self._channels() * self.head_dim
+        )  # decay, read, write (2 each) and read-out, one a channel pair
         return 2 * self._matrices(width) + convolutions + recurrence
 
     def cache(self, window: int | None) -> CacheSize:

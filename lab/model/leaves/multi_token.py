@@ -54,7 +54,9 @@ class SharedBlock(MultiTokenConfig):
 
     def __post_init__(self) -> None:
         require_positive("model.multi_token", num_steps=self.num_steps, window=self.window)
-        require(self.loss_weight >= 0, "model.multi_token.loss_weight", self.loss_weight, "it must be at least 0")
+        require(
+            self.loss_weight >= 0, "model.multi_token.loss_weight", self.loss_weight, "it must be at least 0"
+        )
 
     @property
     def steps(self) -> int:
@@ -74,7 +76,9 @@ class SharedBlock(MultiTokenConfig):
     def flops_per_token(
         self, width: int, vocab_size: int, mixer: MixerConfig, unit: FeedForwardConfig, sequence: int
     ) -> float:
-        block = mixer.flops_per_token(width, keys_seen(self.window, sequence)) + 2 * unit.num_params(width, unit.width)
+        block = mixer.flops_per_token(width, keys_seen(self.window, sequence)) + 2 * unit.num_params(
+            width, unit.width
+        )
         return self.num_steps * (2 * self._inputs(width) + block + 2 * width * vocab_size)
 
     def build(self, config: Any) -> Any:

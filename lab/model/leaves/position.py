@@ -98,7 +98,13 @@ class Yarn(Rope):
 
     def _stretched(self, magnitude: float, softmax_scale: float) -> Rotation:
         return Rotation(
-            self.base, self.factor, self.original_positions, self.beta_fast, self.beta_slow, magnitude, softmax_scale
+            self.base,
+            self.factor,
+            self.original_positions,
+            self.beta_fast,
+            self.beta_slow,
+            magnitude,
+            softmax_scale,
         )
 
     def rotation(self, is_local: bool) -> Rotation | None:

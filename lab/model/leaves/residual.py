@@ -51,7 +51,9 @@ class DualNorm(PreNorm):
     """
 
     def num_params(self, width: int, site: str, norm: NormConfig) -> int:
-        return super().num_params(width, site, norm) + (norm.num_params(width, "inner") if site == "experts" else 0)
+        return super().num_params(width, site, norm) + (
+            norm.num_params(width, "inner") if site == "experts" else 0
+        )
 
     def build(self, width: int, site: str, norm: NormConfig) -> Any:
         if site != "experts":

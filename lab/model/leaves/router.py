@@ -41,9 +41,9 @@ class SigmoidRouter(RouterConfig):
 
     The bias steers selection only, gets no gradient and moves by ``bias_update_rate`` against the load after each
     step; ``balance_loss_weight`` weights the sequence-wise auxiliary loss. With ``num_groups`` > 1 only experts of the
-    ``num_groups_kept`` best groups (sum of their two best scores) can be chosen: the others score ``score_outside_groups`` (out of reach
-    in A.X K1, 0 in A.X K2). ``routed_scaling`` multiplies the
-    normalised weights of the routed experts; ``num_shared`` experts see every token.
+    ``num_groups_kept`` best groups (sum of their two best scores) can be chosen: the others score
+    ``score_outside_groups`` (out of reach in A.X K1, 0 in A.X K2). ``routed_scaling`` multiplies the normalised weights
+    of the routed experts; ``num_shared`` experts see every token.
     """
 
     num_experts: int

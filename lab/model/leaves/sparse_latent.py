@@ -25,7 +25,11 @@ class SparseLatent(Latent):
     index_loss_weight: float = 1.0
 
     def __post_init__(self) -> None:
-        sizes = {"index_heads": self.index_heads, "index_dim": self.index_dim, "index_top_k": self.index_top_k}
+        sizes = {
+            "index_heads": self.index_heads,
+            "index_dim": self.index_dim,
+            "index_top_k": self.index_top_k,
+        }
         require_positive("model.attention", **sizes)
         require(
             self.rope_dim <= self.index_dim,
@@ -33,13 +37,20 @@ class SparseLatent(Latent):
             self.index_dim,
             f"it must hold model.attention.rope_dim={self.rope_dim} rotated channels",
         )
-        require(self.index_loss_weight >= 0, "model.attention.index_loss_weight", self.index_loss_weight, "at least 0")
+        require(
+            self.index_loss_weight >= 0,
+            "model.attention.index_loss_weight",
+            self.index_loss_weight,
+            "at least 0",
+        )
 
     def _gate(self) -> int:
         return self.query_rank * self.num_heads * self.value_dim
 
     def _indexer(self, width: int) -> int:
-        return self.query_rank * self.index_heads * self.index_dim + width * (self.index_dim + self.index_heads)
+        return self.query_rank * self.index_heads * self.index_dim + width * (
+            self.index_dim + self.index_heads
+        )
 
     def num_params(self, width: int) -> int:
         key_norm = 2 * self.index_dim
