@@ -10,6 +10,7 @@ from lab.data.corpus import corpus_directory
 from lab.data.tokenizer import Tokenizer
 from lab.errors import ConfigError
 from lab.job import cache_directory
+from lab.model.checkpoint.reader import load_released
 from lab.model.decoder import Decoder, initialise
 from lab.trainer.checkpoint import newest_checkpoint
 
@@ -20,11 +21,17 @@ def build(config: Config) -> Decoder:
 
 
 def load(directory: str | Path) -> Decoder:
-    """The trained model of a run folder, from its newest valid checkpoint."""
+    """The trained model of a run folder, from its newest valid checkpoint, or of a released checkpoint.
+
+    A run folder holds ``config.yaml``, a released checkpoint ``config.json`` (see :mod:`lab.model.checkpoint`).
+    """
     run = Path(directory)
+    if (run / "config.json").is_file():
+        return load_released(run)
     if not (run / "config.yaml").is_file():
         raise ConfigError(
-            f"checkpoint={directory} is not a run folder: it must hold config.yaml and checkpoints/."
+            f"checkpoint={directory} is neither a run folder nor a released checkpoint: it must hold config.yaml "
+            "and checkpoints/, or config.json."
         )
     checkpoint = newest_checkpoint(run)
     if checkpoint is None:

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+import lab
 from lab.config import compose
 from lab.errors import ConfigError
 from lab.model.checkpoint import writer
@@ -156,6 +157,10 @@ def test_notes_on_parameters_survive_loading(tmp_path: Path) -> None:
         name for name, p in load_released(folder).named_parameters() if hasattr(p, "no_weight_decay")
     ]
     assert decayless == ["blocks.1.mixer.A_log", "blocks.1.mixer.dt_bias"]
+
+
+def test_lab_loads_a_released_checkpoint(folder: Path) -> None:
+    assert torch.equal(lab.load(folder).head.weight, load_released(folder).head.weight)
 
 
 def test_tied_embeddings_stay_tied(tmp_path: Path) -> None:
