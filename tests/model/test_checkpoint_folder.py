@@ -210,6 +210,25 @@ def test_tokenizer_files_and_token_ids_are_passed_on(tmp_path: Path) -> None:
         assert ids.items() <= json.loads((folder / name).read_text()).items()
 
 
+def test_a_generation_config_is_passed_on_and_a_missing_tokenizer_told(tmp_path: Path) -> None:
+    source = tmp_path / "tokenizer"
+    source.mkdir()
+    (source / "generation_config.json").write_text('{"temperature": 0.6}')
+    with pytest.raises(ConfigError, match=r"tokenizer=.*must hold tokenizer\.json"):
+        export_released(build("llama"), tmp_path / "released", tokenizer=source)
+    assert not (tmp_path / "released").exists()
+    (source / "tokenizer.json").write_text("{}")
+    folder = export_released(build("llama"), tmp_path / "released", tokenizer=source)
+    assert json.loads((folder / "generation_config.json").read_text()) == {"temperature": 0.6}
+
+
+def test_a_header_that_is_no_header_is_told(folder: Path) -> None:
+    header = b'{"model.norm.weight": {"dtype": "F32"}}'
+    (folder / SINGLE).write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(ConfigError, match="is not a safetensors file"):
+        open_released(folder)
+
+
 def test_shards_hold_what_the_index_says(tmp_path: Path) -> None:
     folder = export_released(build("k_exaone"), tmp_path / "released", shard_bytes=60_000)
     index = json.loads((folder / INDEX).read_text())

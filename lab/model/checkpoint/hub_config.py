@@ -1,4 +1,4 @@
-"""Reading a released ``config.json``: every key checked, nothing that would change the arithmetic ignored."""
+"""Reading a released ``config.json``: every key that is read is checked, and settings we cannot follow are refused."""
 
 import math
 from typing import Any
@@ -91,8 +91,7 @@ def leading_dense(hub: HubConfig) -> int:
 
 
 def layers_from(letters: str, windows: list[int], num_dense: int) -> LayersConfig:
-    """The shortest ``lead`` and ``pattern`` that spell ``letters``; ``windows`` one a layer, read where
-    local."""
+    """The shortest ``lead`` and ``pattern`` that spell ``letters``; ``windows`` are read where a layer is local."""
     local = [window for letter, window in zip(letters, windows, strict=True) if letter == "L"]
     usual = max(set(local), key=local.count) if local else 128
     special = {
@@ -149,8 +148,7 @@ def plain_position(hub: HubConfig, default_base: float) -> Rope:
 
 
 def latent_position(hub: HubConfig, default_base: float) -> Rope:
-    """The same for latent attention as DeepSeek codes it, where ``mscale_all_dim`` scales the softmax
-    instead."""
+    """The same for latent attention as DeepSeek codes it: ``mscale_all_dim`` scales the softmax instead."""
     rope = rope_group(hub, default_base)
     if rope.number("mscale_all_dim", 0.0) == 0.0:
         return plain_position(hub, default_base)

@@ -71,19 +71,19 @@ def _header(path: Path) -> dict[str, Place]:
             raise ConfigError(f"{path} ends within its header: copy the file again.")
         try:
             header = json.loads(file.read(length))
-        except ValueError as error:
-            raise ConfigError(f"{path} is not a safetensors file: its header is not JSON.") from error
-    found = {}
-    for name, entry in header.items():
-        if name == "__metadata__":
-            continue
-        first, last = entry["data_offsets"]
-        start, shape = 8 + length + first, tuple(entry["shape"])
-        complete = 8 + length + last <= size
-        if entry["dtype"] in TYPES:
-            complete &= last - first == math.prod(shape) * TYPES[entry["dtype"]].itemsize
-        found[name] = Place(path, start, last - first, entry["dtype"], shape, complete)
-    return found
+            header.pop("__metadata__", None)
+            return {name: _place(path, size, 8 + length, entry) for name, entry in header.items()}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(f"{path} is not a safetensors file: its header cannot be read.") from error
+
+
+def _place(path: Path, size: int, base: int, entry: dict[str, Any]) -> Place:
+    """One tensor of a header; offsets count from ``base``."""
+    (first, last), type_name, shape = entry["data_offsets"], entry["dtype"], tuple(entry["shape"])
+    complete = 0 <= first <= last <= size - base
+    if type_name in TYPES:
+        complete &= last - first == math.prod(shape) * TYPES[type_name].itemsize
+    return Place(path, base + first, last - first, type_name, shape, complete)
 
 
 def read_json(path: Path) -> dict[str, Any]:

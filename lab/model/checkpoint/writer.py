@@ -19,7 +19,8 @@ from lab.model.checkpoint.shards import INDEX, SINGLE
 from lab.model.decoder import Decoder
 
 SHARD_BYTES = 5_000_000_000
-TOKENIZER_FILES = (
+PASSED_ON = (
+    "generation_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -41,11 +42,13 @@ def export_released(
 ) -> Path:
     """Write ``model`` as a new folder in the released format of its mechanisms; returns the folder.
 
-    ``tokenizer`` is a folder whose tokenizer files are copied; ``token_ids`` go into ``config.json`` and
-    ``generation_config.json`` (``bos_token_id``, ``eos_token_id``, ``pad_token_id``). Weights are written in
-    ``dtype``, selection biases in float32. The folder appears complete or not at all.
+    ``tokenizer`` is a folder whose tokenizer files and ``generation_config.json`` are copied; ``token_ids``
+    (``bos_token_id``, ``eos_token_id``, ``pad_token_id``) go into ``config.json``, and into
+    ``generation_config.json`` where none was copied. Weights are written in ``dtype``, selection biases in
+    float32. The folder appears complete or not at all.
 
-    Raises :class:`ConfigError` where no released format fits the model, or the folder exists.
+    Raises :class:`ConfigError` where no released format fits the model, the folder exists, or ``tokenizer``
+    holds no tokenizer.
     """
     directory = Path(directory)
     family, values = format_for(model.config)
@@ -57,11 +60,11 @@ def export_released(
     try:
         ids = dict(token_ids or {})
         _write_json(temporary / "config.json", {**values, **ids, "dtype": str(dtype).removeprefix("torch.")})
-        _write_json(temporary / "generation_config.json", {"_from_model_config": True, **ids})
+        if tokenizer is not None:
+            _copy_tokenizer(Path(tokenizer), temporary)
+        if not (temporary / "generation_config.json").exists():
+            _write_json(temporary / "generation_config.json", {"_from_model_config": True, **ids})
         _write_shards(temporary, tuple(family.entries(model.config)), model.state_dict(), dtype, shard_bytes)
-        for name in TOKENIZER_FILES if tokenizer is not None else ():
-            if (Path(tokenizer or "") / name).is_file():
-                shutil.copyfile(Path(tokenizer or "") / name, temporary / name)
         for path in temporary.iterdir():
             _sync(path)
         os.rename(temporary, directory)
@@ -70,6 +73,14 @@ def export_released(
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     return directory
+
+
+def _copy_tokenizer(source: Path, folder: Path) -> None:
+    found = [name for name in PASSED_ON if (source / name).is_file()]
+    if not set(found) - {"generation_config.json"}:
+        raise ConfigError(f"tokenizer={source} cannot be used: it must hold tokenizer.json or the like.")
+    for name in found:
+        shutil.copyfile(source / name, folder / name)
 
 
 def _write_shards(
