@@ -2,7 +2,10 @@
 
 from torch import Tensor
 
-from lab.kernels.poly_norm import naive
+from lab.kernels.poly_norm import fused, naive
+from lab.kernels.registry import choose
+
+PATHS = {"naive": naive.poly_norm, "fused": fused.poly_norm}
 
 
 def poly_norm(gate: Tensor, up: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
@@ -20,4 +23,4 @@ def poly_norm(gate: Tensor, up: Tensor, weight: Tensor, bias: Tensor, eps: float
     Returns:
         ``[..., F]`` in the type of ``gate``.
     """
-    return naive.poly_norm(gate, up, weight, bias, eps)
+    return PATHS[choose("poly_norm", "fused")](gate, up, weight, bias, eps)

@@ -3,7 +3,10 @@
 import torch
 from torch import Tensor
 
-from lab.kernels.rotary import naive
+from lab.kernels.registry import choose
+from lab.kernels.rotary import fused, naive
+
+PATHS = {"naive": naive.rotate, "fused": fused.rotate}
 
 
 def rotary_table(inverse_frequencies: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
@@ -14,4 +17,4 @@ def rotary_table(inverse_frequencies: Tensor, positions: Tensor) -> tuple[Tensor
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotate ``x [B, T, H, d]`` by a table of ``[B, T, d/2]``; no gradient reaches the table."""
-    return naive.rotate(x, cos, sin)
+    return PATHS[choose("rotary", "fused")](x, cos, sin)
