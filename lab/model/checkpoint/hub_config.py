@@ -1,4 +1,4 @@
-"""Reading a released ``config.json``: every key that is read is checked, and settings we cannot follow are refused."""
+"""Reading a released ``config.json``: what is read is checked, what we cannot compute is refused."""
 
 import math
 from typing import Any
@@ -91,7 +91,7 @@ def leading_dense(hub: HubConfig) -> int:
 
 
 def layers_from(letters: str, windows: list[int], num_dense: int) -> LayersConfig:
-    """The shortest ``lead`` and ``pattern`` that spell ``letters``; ``windows`` are read where a layer is local."""
+    """The shortest ``lead`` and ``pattern`` that spell ``letters``; ``windows`` count where a layer is local."""
     local = [window for letter, window in zip(letters, windows, strict=True) if letter == "L"]
     usual = max(set(local), key=local.count) if local else 128
     special = {
