@@ -91,7 +91,7 @@ def leading_dense(hub: HubConfig) -> int:
 
 
 def layers_from(letters: str, windows: list[int], num_dense: int) -> LayersConfig:
-    """The shortest ``lead`` and ``pattern`` that spell ``letters``; ``windows`` count where a layer is local."""
+    """The shortest ``lead`` and ``pattern`` that spell ``letters``; ``windows`` count in local layers."""
     local = [window for letter, window in zip(letters, windows, strict=True) if letter == "L"]
     usual = max(set(local), key=local.count) if local else 128
     special = {
