@@ -23,12 +23,13 @@ def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, reduct
             return _LossOfEachRow.apply(hidden, weight, targets, dtype)
         if torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad):
             return _MeanLoss.apply(hidden, weight, targets, dtype)
-        return (_losses(hidden, weight, targets, dtype) * _share_of_mean(targets)).sum()
+        losses = _losses(hidden, weight, targets, dtype)
+        return (losses * _share_of_mean(targets, losses.dtype)).sum()
 
 
-def _share_of_mean(targets: Tensor) -> Tensor:
+def _share_of_mean(targets: Tensor, dtype: torch.dtype) -> Tensor:
     """What each row counts in the mean, ``[N]``: 1 over the number of rows that are not ignored, or 0."""
-    counted = targets != IGNORED
+    counted = (targets != IGNORED).to(dtype)
     return counted / counted.sum().clamp(min=1)
 
 
@@ -37,7 +38,7 @@ class _MeanLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
-        share = _share_of_mean(targets)
+        share = _share_of_mean(targets, widen(hidden[:0]).dtype)
         losses, *gradients = _losses_and_gradients(
             hidden, weight, targets, share, dtype, ctx.needs_input_grad[0], ctx.needs_input_grad[1]
         )
