@@ -42,7 +42,7 @@ def gradients(function: object, inputs: Inputs, **more: int) -> tuple[list[Tenso
     }
     o, state = function(**leaves, **more)  # type: ignore[operator]
     generator = torch.Generator().manual_seed(1)
-    weigh = [torch.randn(x.shape, generator=generator, dtype=x.dtype) for x in (o, state)]
+    weigh = [torch.randn(x.shape, generator=generator, dtype=torch.float64).to(x.dtype) for x in (o, state)]
     ((o * weigh[0]).sum() + (state * weigh[1]).sum()).backward()
     grads = [x.grad for x in leaves.values() if x is not None and x.requires_grad]
     return [o, state], [grad for grad in grads if grad is not None]
@@ -74,6 +74,16 @@ def test_chunks_stay_close_in_single_precision() -> None:
     exact, _ = naive.kimi_delta(**{n: t.double() if t is not None else None for n, t in inputs.items()})
     fast, _ = chunked.kimi_delta(**inputs)
     assert (fast.double() - exact).abs().max() < 1e-5 * exact.abs().max()
+
+
+@pytest.mark.parametrize("decay", [0.0, 1.0, 50.0, 1e4])
+def test_no_decay_is_too_fast_for_single_precision(decay: float) -> None:
+    inputs = draw(100, decay, 2.0, True, True, torch.float32)
+    exact = gradients(naive.kimi_delta, {n: t.double() if n != "documents" else t for n, t in inputs.items()})  # type: ignore[union-attr]
+    for ours, theirs in zip(gradients(chunked.kimi_delta, inputs), exact, strict=True):
+        for number, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+            assert a.isfinite().all(), number
+            assert (a.double() - b).abs().max() <= 1e-4 * b.abs().max() + 1e-5, number
 
 
 def test_a_split_sequence_continues_from_its_state() -> None:

@@ -2,11 +2,12 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from lab.kernels.precision import widen
 
-CHUNK = 16
-"""Tokens a chunk: small, because the decay between every pair of them is held for every channel."""
+CHUNK = 32
+"""Tokens a chunk, a power of two."""
 
 
 def kimi_delta(
@@ -27,10 +28,7 @@ def kimi_delta(
     same, continues, survives = _document_masks(documents, batch, num_chunks, chunk, q.device)
 
     total = g.cumsum(dim=-2)  # G: decay since the chunk began, the token's own included
-    causal = torch.ones(chunk, chunk, dtype=torch.bool, device=q.device).tril() & same
-    between = (total.unsqueeze(-2) - total.unsqueeze(-3)).masked_fill(~causal.unsqueeze(-1), -torch.inf).exp()
-    key_products = torch.einsum("bhnic,bhnjc,bhnijc->bhnij", k, k, between).tril(-1)  # (3)
-    query_products = torch.einsum("bhnic,bhnjc,bhnijc->bhnij", q, k, between)  # (4)
+    query_products, key_products = (products * same for products in _decayed_products(q, k, total))
 
     since_start = total.exp() * continues
     system = torch.eye(chunk, dtype=q.dtype, device=q.device) + beta * key_products
@@ -38,24 +36,53 @@ def kimi_delta(
     solved = torch.linalg.solve_triangular(system, right, upper=False, unitriangular=True)  # (5)
     values, reads = solved.split((v.shape[-1], d), dim=-1)
 
-    queries = q * since_start
     last = total[..., -1:, :]
-    keys = k * (last - total).exp() * survives
+    keys = (k * (last - total).exp() * survives).transpose(-1, -2)
     decay = (last.exp() * continues[..., -1:, :]).transpose(-1, -2)
+    by_chunk = (tensor.unbind(2) for tensor in (values, reads, q * since_start, query_products, keys, decay))
     outputs = []
-    for n in range(num_chunks):
-        written = values[:, :, n] - reads[:, :, n] @ state  # (6)
-        outputs.append(queries[:, :, n] @ state + query_products[:, :, n] @ written)  # (7)
-        state = decay[:, :, n] * state + keys[:, :, n].transpose(-1, -2) @ written  # (8)
+    for value, read, query, products, key, fade in zip(*by_chunk, strict=True):
+        written = value - read @ state  # (6)
+        outputs.append(query @ state + products @ written)  # (7)
+        state = fade * state + key @ written  # (8)
     o = torch.stack(outputs, dim=2).flatten(2, 3)[:, :, :length]
     return o.transpose(1, 2).to(result_type), state
 
 
+def _decayed_products(q: Tensor, k: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
+    """Equations 3 and 4, ``[..., C, C]`` each, from ``[..., C, d]``: blocks on the diagonal, joined two by two.
+
+    Tokens of the later block meet those of the earlier one through the last token of the earlier, so that both
+    factors of the decay are at most one (9).
+    """
+    diagonal = (q * k).sum(-1)
+    blocks = torch.stack([diagonal, torch.zeros_like(diagonal)])[..., None, None]
+    size = 1
+    while size < q.shape[-2]:
+        early_decay, late_decay = _halves(total, size)
+        early_keys, late_keys = _halves(k, size)
+        _, late_queries = _halves(q, size)
+        edge = early_decay[..., -1:, :]
+        readers = torch.stack([late_queries, late_keys]) * (late_decay - edge).exp()
+        across = readers @ (early_keys * (edge - early_decay).exp()).transpose(-1, -2)
+        early, late = blocks.unflatten(-3, (-1, 2)).unbind(-3)
+        above = torch.cat([early, torch.zeros_like(early)], dim=-1)
+        blocks = torch.cat([above, torch.cat([across, late], dim=-1)], dim=-2)
+        size *= 2
+    query_products, key_products = blocks.squeeze(-3)
+    return query_products, key_products
+
+
+def _halves(x: Tensor, size: int) -> tuple[Tensor, ...]:
+    """Every other ``size`` tokens of ``[..., C, d]`` and those between, ``[..., C / (2 size), size, d]`` each."""
+    return x.unflatten(-2, (-1, 2, size)).unbind(-3)
+
+
 def _in_chunks(x: Tensor, chunk: int) -> Tensor:
     """``[B, T, H, c]`` to ``[B, H, N, C, c]``; the tail is filled with zeros, which leave the state alone."""
-    missing = -x.shape[1] % chunk
-    x = torch.nn.functional.pad(x, (0, 0, 0, 0, 0, missing))
-    return x.transpose(1, 2).unflatten(2, (-1, chunk))
+    assert chunk & (chunk - 1) == 0, "a chunk is halved down to single tokens"
+    padded = functional.pad(x, (0, 0, 0, 0, 0, -x.shape[1] % chunk))
+    return padded.transpose(1, 2).unflatten(2, (-1, chunk))
 
 
 def _document_masks(
