@@ -66,7 +66,7 @@ class RunFolder:
                 _check_same_run(directory, config)
                 text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
                 write_text(directory / "config.yaml", text)
-                write_json(directory / "environment.json", describe_environment(device))
+                _record_environment(directory / "environment.json", describe_environment(device))
         except BaseException:
             lock.close()
             raise
@@ -142,6 +142,21 @@ def _empty(directory: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+
+
+def _record_environment(path: Path, now: dict[str, Any]) -> None:
+    """Write where this part of the run runs; earlier parts that ran elsewhere are kept below ``earlier``."""
+    before = read_json(path)
+    if before is not None:
+        earlier = before.pop("earlier", [])
+        if before != now:
+            changed = ", ".join(key for key in now if before.get(key) != now[key])
+            print(
+                f"This run was begun elsewhere ({changed} differ): from here on its numbers may differ too."
+            )
+            earlier.append(before)
+        now |= {"earlier": earlier}
+    write_json(path, now)
 
 
 def _check_same_run(directory: Path, config: Mapping[str, Any]) -> None:

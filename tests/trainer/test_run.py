@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -76,6 +77,25 @@ def test_other_settings_are_refused_unless_they_cannot_matter(tmp_path: Path) ->
     longer = {"seed": 0, "trainer": {"steps": 6, "log_every": 1}, "tracker": {"mode": "auto"}}
     with pytest.raises(ConfigError, match=r"trainer.steps=6 is not what .* \(trainer.steps=5\)"):
         open_run(tmp_path, **longer)
+
+
+def test_a_run_that_goes_on_elsewhere_says_so_and_remembers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def environment() -> dict[str, Any]:
+        return json.loads((tmp_path / "environment.json").read_text(encoding="utf-8"))
+
+    open_run(tmp_path).close()
+    begun = environment()
+    open_run(tmp_path).close()
+    assert environment() == begun | {"earlier": []}
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr("lab.trainer.environment.git_state", lambda _: {"revision": "f" * 40, "dirty": False})
+    for _ in range(2):
+        open_run(tmp_path).close()
+    assert environment()["git"]["revision"] == "f" * 40
+    assert environment()["earlier"] == [begun]
+    assert capsys.readouterr().out.count("begun elsewhere (git differ)") == 1
 
 
 def test_fresh_empties_the_folder(tmp_path: Path) -> None:
