@@ -155,7 +155,7 @@ def _record_environment(path: Path, now: dict[str, Any]) -> None:
                 f"This run was begun elsewhere ({changed} differ): from here on its numbers may differ too."
             )
             earlier.append(before)
-        now |= {"earlier": earlier}
+        now |= {"earlier": earlier} if earlier else {}
     write_json(path, now)
 
 

@@ -167,10 +167,9 @@ def test_hooks_fire_in_order(tmp_path: Path) -> None:
     ]
 
 
-def test_the_loop_itself_is_cheap(tmp_path: Path) -> None:
-    """Everything around forward, backward and optimiser: under two milliseconds a step."""
+def test_the_loop_itself_is_cheap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything around batches, forward, backward and optimiser: under two milliseconds a step."""
     spent = 0.0
-    steps = 60
 
     def timed(function: Any) -> Any:
         def call(*arguments: Any, **named: Any) -> Any:
@@ -182,12 +181,16 @@ def test_the_loop_itself_is_cheap(tmp_path: Path) -> None:
 
         return call
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TinyModel, "losses", timed(TinyModel.losses))
-        patch.setattr(Tensor, "backward", timed(Tensor.backward))
-        patch.setattr(TinyLoader, "__next__", timed(TinyLoader.__next__))
-        patch.setattr(loop.Optimizer, "step", timed(loop.Optimizer.step))
-        started = time.process_time()
-        train_tiny(tmp_path, steps=steps)
-        overhead = time.process_time() - started - spent
-    assert overhead / steps < 2e-3
+    monkeypatch.setattr(TinyModel, "losses", timed(TinyModel.losses))
+    monkeypatch.setattr(Tensor, "backward", timed(Tensor.backward))
+    monkeypatch.setattr(TinyLoader, "__next__", timed(TinyLoader.__next__))
+    monkeypatch.setattr(loop.Optimizer, "step", timed(loop.Optimizer.step))
+
+    def overhead(steps: int) -> float:
+        nonlocal spent
+        spent, started = 0.0, time.process_time()
+        train_tiny(tmp_path / str(steps), steps=steps)
+        return time.process_time() - started - spent
+
+    short, long = overhead(20), overhead(120)  # their difference leaves out starting and ending
+    assert (long - short) / 100 < 2e-3
