@@ -37,9 +37,14 @@ def is_override(word: str) -> bool:
 
 @contextmanager
 def ends_in_a_sentence() -> Iterator[None]:
-    """End the process with status 2 and the sentence of a :class:`ConfigError`; other errors pass."""
+    """End the process with one sentence: status 2 for a :class:`ConfigError`, 1 where training cannot go on."""
     try:
         yield
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except RuntimeError as error:
+        if type(error).__name__ != "TrainingFailed":  # named, not imported: a typo must not wait for torch
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None

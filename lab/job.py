@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -82,13 +83,18 @@ def run(
     build_probes(corpus, config.evaluation)
     with RunFolder.open(directory, plain(config), device, config.fresh) as folder:
         results = read_json(directory / "results.json")
-        if results is not None and folder.status().get("state") == "done":
+        judged_by = asdict(config.evaluation)
+        if (
+            results is not None
+            and folder.status().get("state") == "done"
+            and results["evaluation"] == judged_by
+        ):
             return results
         folder.write_json("architecture.json", architecture(config.model))
         with tracking(config.tracker, folder, identity, tracked_settings(config)) as tracker:
             model = initialise(Decoder(config.model), config.seed).to(device)
             outcome = train_model(config, model, corpus, folder, [TrackerLog(tracker)])
-            results = {"contender": config.model.name, "seed": config.seed}
+            results = {"contender": config.model.name, "seed": config.seed, "evaluation": judged_by}
             results |= judge(model, corpus, config.evaluation, config.trainer.sequence_length)
             results |= training_figures(outcome, size(config))
             results["throughput"]["train_tokens_per_second"] = outcome.tokens / outcome.seconds
@@ -109,16 +115,17 @@ def train_model(
     trainer = config.trainer
     loader = Loader(corpus, trainer.sequence_length, trainer.batch_size, config.data.mixture, config.seed)
     optimizer = build_optimizer(model, config.optimizer)
-    plan = make_plan(trainer, size(config), optimizer.state_bytes(), device, rehearse(model))
+    plan = make_plan(
+        trainer, size(config), optimizer.state_bytes(), device, rehearse(model, trainer.sequence_length)
+    )
     schedule = Schedule(config.schedule, plan.steps)
     standard = [ConsoleProgress(), MetricsLog(), StatusFile(), Checkpoints()]
     return train(model, loader, plan, optimizer, schedule, folder, trainer, [*standard, *callbacks])
 
 
-def rehearse(model: Decoder) -> dict[str, str]:
-    """The kernel paths that a training step of ``model`` takes, by operator."""
+def rehearse(model: Decoder, length: int) -> dict[str, str]:
+    """The kernel paths that a training step of ``model`` takes at ``length`` tokens a row, by operator."""
     device = next(model.parameters()).device
-    length = min(model.config.max_positions, 32)
     tokens = torch.zeros(1, length, dtype=torch.long, device=device)
     positions = torch.arange(length, device=device).expand_as(tokens)
     forget_paths_taken()

@@ -83,7 +83,7 @@ class MuonConfig(OptimizerConfig):
     nesterov: bool = True
     newton_schulz_steps: int = 5
     newton_schulz_precision: str = "float32"
-    adamw: AdamWForTheRest = field(default_factory=lambda: AdamWForTheRest("adamw", learning_rate=1e-3))
+    adamw: AdamWForTheRest = field(default_factory=lambda: AdamWForTheRest("adamw", learning_rate=4e-3))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -106,9 +106,9 @@ class ScheduleConfig:
     kind: str = "constant_then_decay"
     warmup_steps: int | None = None
     warmup_fraction: float | None = 0.05
-    decay_fraction: float = 0.2
+    decay_fraction: float = 0.4
     decay_shape: str = "linear"
-    final_fraction: float = 0.1
+    final_fraction: float = 0.05
 
     def __post_init__(self) -> None:
         _require_choice("schedule.kind", self.kind, ("constant_then_decay",))

@@ -246,7 +246,7 @@ def test_a_layer_of_solar_open_2_has_the_published_parameters() -> None:
 
 def test_three_of_four_layers_recur_and_keep_no_slots() -> None:
     with torch.device("meta"):
-        model = Decoder(compose(["model=solar_open_2"]).model)
+        model = Decoder(compose(["model=solar_open_2", "scale.layers=8"]).model)
     kinds = [type(block.mixer).__name__ for block in model.blocks]
     assert kinds == ["GatedGroupedQueryAttention", *["KimiDeltaAttention"] * 3] * 2
     caches = model.new_caches(2, 16)

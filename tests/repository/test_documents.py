@@ -9,7 +9,8 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 import lab
-from lab.config import CONF, compose, compose_container
+from lab.config import compose
+from lab.overrides import CONF, compose_container
 from tests.repository.files import ROOT, fenced_blocks, read, repository_files, shell_commands
 
 ENGLISH, KOREAN, CONTRIBUTING = "README.md", "README.ko.md", "CONTRIBUTING.md"

@@ -62,10 +62,10 @@ def test_every_file_of_the_room_is_covered() -> None:
     ("name", "default"),
     [
         ("optimizer/adamw", AdamWConfig("adamw", learning_rate=1e-3)),
-        ("optimizer/muon", MuonConfig("muon", learning_rate=1e-3)),
+        ("optimizer/muon", MuonConfig("muon", learning_rate=4e-3)),
         ("schedule/constant_then_decay", ScheduleConfig()),
         ("tracker/auto", TrackerConfig()),
-        ("trainer/default", TrainerConfig(sequence_length=256, batch_size=16, budget_flops=1e13)),
+        ("trainer/default", TrainerConfig(sequence_length=256, batch_size=8, budget_flops=4e12)),
     ],
 )
 def test_defaults_in_classes_are_those_in_files(name: str, default: OptimizerConfig) -> None:
@@ -82,7 +82,7 @@ def test_defaults_in_classes_are_those_in_files(name: str, default: OptimizerCon
         (lambda: MuonConfig("muon", 1e-3, newton_schulz_precision="fp8"), "float32, bfloat16"),
         (lambda: ScheduleConfig(decay_shape="square"), "linear, cosine, inverse_sqrt"),
         (lambda: ScheduleConfig(warmup_steps=5), "schedule.warmup_fraction=0.05"),
-        (lambda: ScheduleConfig(warmup_fraction=0.9), "schedule.decay_fraction=0.2"),
+        (lambda: ScheduleConfig(warmup_fraction=0.9), "schedule.decay_fraction=0.4"),
         (
             lambda: ScheduleConfig(decay_shape="inverse_sqrt", final_fraction=0.0),
             "schedule.final_fraction=0.0",
