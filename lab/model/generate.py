@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
 from lab.errors import ConfigError
-from lab.model.decoder import Decoder
+
+if TYPE_CHECKING:
+    from lab.model.decoder import Decoder
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,11 @@ class Sampling:
 
 @torch.no_grad()
 def generate(
-    model: Decoder, prompt: Tensor, num_new: int, sampling: Sampling | None = None, end_id: int | None = None
+    model: "Decoder",
+    prompt: Tensor,
+    num_new: int,
+    sampling: Sampling | None = None,
+    end_id: int | None = None,
 ) -> Tensor:
     """Continue ``prompt [B, T]`` by up to ``num_new`` tokens; returns ``[B, T + new]``.
 
@@ -82,7 +88,7 @@ class TextTokenizer(Protocol):
 
 
 def generate_text(
-    model: Decoder, tokenizer: TextTokenizer, prompt: str, num_new: int, sampling: Sampling | None = None
+    model: "Decoder", tokenizer: TextTokenizer, prompt: str, num_new: int, sampling: Sampling | None = None
 ) -> str:
     """``prompt`` and its continuation by up to ``num_new`` tokens, up to the end of the document.
 

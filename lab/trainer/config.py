@@ -83,7 +83,7 @@ class MuonConfig(OptimizerConfig):
     nesterov: bool = True
     newton_schulz_steps: int = 5
     newton_schulz_precision: str = "float32"
-    adamw: AdamWForTheRest = field(default_factory=lambda: AdamWForTheRest("adamw", learning_rate=4e-3))
+    adamw: AdamWForTheRest = field(default_factory=lambda: AdamWForTheRest("adamw", learning_rate=3e-2))
 
     def __post_init__(self) -> None:
         super().__post_init__()
