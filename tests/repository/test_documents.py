@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 import lab
 from lab.config import compose
-from lab.overrides import CONF, compose_container
+from lab.overrides import CONF, compose_container, readable
 from tests.repository.files import ROOT, fenced_blocks, read, repository_files, shell_commands
 
 ENGLISH, KOREAN, CONTRIBUTING = "README.md", "README.ko.md", "CONTRIBUTING.md"
@@ -50,6 +50,7 @@ def test_the_command_composes(command: str) -> None:
 
 def first_of_sweep(override: str) -> str:
     """``key=a`` of ``key=a,b``; other overrides as they are."""
+    override = readable(override)
     parsed = OverridesParser.create().parse_override(override)
     if not parsed.is_sweep_override():
         return override
