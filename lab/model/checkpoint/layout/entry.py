@@ -1,15 +1,18 @@
-"""Entries: tensors on disk and the tensors of ours they hold."""
+"""Entries: tensors on disk and the tensors of ours they hold.
+
+The tables of entries need no torch, so that a released checkpoint can be counted from its configuration in a moment.
+"""
+
+from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import torch
-from torch import Tensor
-
-Read = Callable[[str], Tensor]
-"""A tensor on disk by its name."""
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 class Arrangement(Protocol):
@@ -49,10 +52,16 @@ class Entry:
 
     def dtype(self, dtype: torch.dtype) -> torch.dtype:
         """The type of this entry's tensors where others have ``dtype``."""
+        import torch
+
         return torch.float32 if self.keeps_float32 else dtype
 
-    def load(self, read: Read, shapes: Sequence[tuple[int, ...]], dtype: torch.dtype) -> list[Tensor]:
-        """Our tensors, of ``shapes`` and ``dtype``; stored tensors are read one by one."""
+    def load(
+        self, read: Callable[[str], Tensor], shapes: Sequence[tuple[int, ...]], dtype: torch.dtype
+    ) -> list[Tensor]:
+        """Our tensors, of ``shapes`` and ``dtype``; ``read`` gives stored tensors one by one, by name."""
+        import torch
+
         dtype = self.dtype(dtype)
         if self.arrangement is not None:
             stored = [read(tensor.name) for tensor in self.stored]
@@ -91,6 +100,6 @@ class Prefix:
         """One tensor of ours that holds several stored ones, one after the other."""
         return Entry((self.ours + ours,), tuple(Stored(self.stored + name, shape) for name, shape in stored))
 
-    def below(self, ours: str, stored: str) -> "Prefix":
+    def below(self, ours: str, stored: str) -> Prefix:
         """A module inside this one."""
         return Prefix(f"{self.ours}{ours}.", f"{self.stored}{stored}.")

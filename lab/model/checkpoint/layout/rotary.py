@@ -1,12 +1,15 @@
 """Arrangements of A.X: rotary channels in interleaved pairs, and queries fused with an output gate."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from lab.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -25,15 +28,15 @@ class InterleavedRows:
         return [stored[0][self._order()]]
 
     def to_stored(self, ours: Sequence[Tensor]) -> list[Tensor]:
-        rows = torch.empty_like(ours[0])
+        rows = ours[0].new_empty(ours[0].shape)
         rows[self._order()] = ours[0]
         return [rows]
 
-    def _order(self) -> Tensor:
+    def _order(self) -> list[int]:
         """Which row on disk each of our rows is."""
-        rows = torch.arange(self.num_heads * self.head_dim).view(self.num_heads, self.head_dim)
-        plain, paired = rows.split((self.head_dim - self.rope_dim, self.rope_dim), dim=1)
-        return torch.cat([plain, paired[:, 0::2], paired[:, 1::2]], dim=1).flatten()
+        plain = self.head_dim - self.rope_dim
+        within = [*range(plain), *range(plain, self.head_dim, 2), *range(plain + 1, self.head_dim, 2)]
+        return [head * self.head_dim + row for head in range(self.num_heads) for row in within]
 
 
 @dataclass(frozen=True)
