@@ -130,10 +130,10 @@ class Decoder(nn.Module):
         """Continue ``tokens [B, T]`` by ``num_new``; see :func:`lab.model.generate.generate`."""
         return generate(self, tokens, num_new, sampling)
 
-    def new_caches(self, batch: int, capacity: int) -> Caches:
-        """Empty caches for ``batch`` sequences of up to ``capacity`` tokens."""
+    def new_caches(self, batch: int, capacity: int, revocable: int = 0) -> Caches:
+        """Empty caches for ``batch`` sequences of up to ``capacity`` tokens, see :class:`Caches`."""
         layers = [(self.config.mixer(layer), layer.window) for layer in self.config.plan()]
-        return Caches(layers, batch, capacity, self.embedding.weight.device)
+        return Caches(layers, batch, capacity, self.embedding.weight.device, revocable)
 
     def routers(self) -> list[Router]:
         """The routers, first layer to last, in the order of ``Losses.loads``."""

@@ -9,7 +9,7 @@ from torch.nn import functional
 from lab.kernels.kimi_delta import kimi_delta
 from lab.kernels.precision import widen
 from lab.kernels.short_convolution import short_convolution
-from lab.model.cache import RecurrentCache
+from lab.model.cache import RecurrentCache, State
 from lab.model.context import Context
 from lab.model.leaves.linear_attention import KimiDelta
 from lab.model.norm import RMSNorm
@@ -76,12 +76,21 @@ class KimiDeltaAttention(nn.Module):
         state = cache.get("state") if cache is not None else None
         convolved, _ = short_convolution(inputs, self.convolution, tail, context.documents)
         q, k, v = functional.silu(convolved).unflatten(-1, (3, heads, d)).unbind(2)
-        g = self._log_decay(x) * is_token.unsqueeze(-1)
-        beta = self.config.max_beta * torch.sigmoid(widen(self.beta(x))) * is_token
-        with torch.autocast(x.device.type, enabled=False):  # errors of a recurrence add up
-            o, state = kimi_delta(_unit(q) * d**-0.5, _unit(k), v, g, beta, state, context.documents)
+        g = self._log_decay(x)
+        beta = self.config.max_beta * torch.sigmoid(widen(self.beta(x)))
+        q, k = _unit(q) * d**-0.5, _unit(k)
+
+        def read(is_read: Tensor) -> tuple[Tensor, State]:
+            """Outputs and what to keep after the tokens of ``is_read [B, T, 1]`` alone."""
+            with torch.autocast(x.device.type, enabled=False):  # errors of a recurrence add up
+                o, new = kimi_delta(
+                    q, k, v, g * is_read.unsqueeze(-1), beta * is_read, state, context.documents
+                )
+            return o, {"state": new, "tail": self._new_tail(tail, inputs, is_read)}
+
+        o, kept = read(is_token)
         if cache is not None:
-            cache.keep(state=state, tail=self._new_tail(tail, inputs, is_token))
+            cache.keep(kept, context.positions, lambda is_kept: read(is_kept.unsqueeze(-1))[1])
         gate = widen(self.gate_up(self.gate_down(x))).unflatten(-1, (heads, d))
         y = self.norm(widen(o)) * torch.sigmoid(gate)
         return self.output(y.flatten(-2).to(x.dtype))

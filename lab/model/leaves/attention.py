@@ -1,6 +1,5 @@
 """Softmax attention leaves: grouped-query, latent and differential."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,9 +29,9 @@ class MixerConfig(Leaf):
         """Numbers kept for each token in the cache of one layer."""
         raise NotImplementedError
 
-    def new_cache(self, window: int | None, slots: Callable[[int | None], Any]) -> Any:
-        """An empty cache of one layer; ``slots`` gives those that all layers with one window share."""
-        return load("lab.model.cache:LayerCache")(slots(window))
+    def new_cache(self, window: int | None, caches: Any) -> Any:
+        """An empty cache of one layer among ``caches``, whose layers with one window share their slots."""
+        return load("lab.model.cache:LayerCache")(caches.slots(window))
 
     def build(self, width: int, layer: LayerPlan, norm: NormConfig) -> Any:
         """The module of one layer, ``(x [B, T, D], context, cache) -> y [B, T, D]``.

@@ -1,6 +1,5 @@
 """Recurrent mixers: a state of fixed size instead of a cache that grows."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,8 +62,8 @@ class KimiDelta(MixerConfig):
         tail = 3 * (self.conv_width - 1) * self._channels() * BYTES_PER_CACHE_ELEMENT
         return CacheSize(0, state + tail)
 
-    def new_cache(self, window: int | None, slots: Callable[[int | None], Any]) -> Any:
-        return load("lab.model.cache:RecurrentCache")()
+    def new_cache(self, window: int | None, caches: Any) -> Any:
+        return load("lab.model.cache:RecurrentCache")(revocable=caches.revocable > 0)
 
     def build(self, width: int, layer: LayerPlan, norm: NormConfig) -> Any:
         return load("lab.model.attention.kimi_delta:KimiDeltaAttention")(self, width)
