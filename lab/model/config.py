@@ -42,14 +42,17 @@ class ModelConfig:
             "model", width=self.width, vocab_size=self.vocab_size, max_positions=self.max_positions
         )
         require(self.init_std > 0, "model.init_std", self.init_std, "it must be above 0")
+        letters = self.layers.lead + self.layers.pattern
         if self.linear_attention.kind == "none":
-            letters = self.layers.letters()
-            require(
-                "D" not in letters,
-                "model.layers.pattern",
-                letters,
-                "D needs a model.linear_attention other than none",
-            )
+            allowed = "D needs a model.linear_attention other than none"
+            require("D" not in letters, "model.layers.pattern", letters, allowed)
+        else:
+            kind = self.linear_attention.kind
+            allowed = f"no layer of model.layers.pattern={letters} is D, the letter of linear layers"
+            require("D" in letters, "model.linear_attention", kind, allowed)
+        if self.residual.kind == "dual_norm":
+            allowed = "its second norm stands behind experts, and no layer has any"
+            require(any(layer.sparse for layer in self.plan()), "model.residual", "dual_norm", allowed)
 
     def plan(self) -> list[LayerPlan]:
         """What each layer is made of, first to last."""
