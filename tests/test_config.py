@@ -36,7 +36,8 @@ def test_every_contender_composes_at_every_scale(contender: str, scale: str) -> 
     ],
 )
 def test_every_option_of_every_group_composes(group: str, option: str) -> None:
-    compose([f"{group}={option}"])
+    needs_linear_layers = (group, option) == ("model/linear_attention", "kimi_delta")
+    compose([f"{group}={option}", *(["model.layers.pattern=GD"] if needs_linear_layers else [])])
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
