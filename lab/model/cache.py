@@ -104,7 +104,8 @@ class RecurrentCache:
 
     def shorten(self, lengths: Tensor) -> None:
         """Forget the tokens of the last call at positions from ``lengths [B]`` on."""
-        assert self._positions is not None and self._read_again is not None, "these tokens are there to stay"
+        assert self._positions is not None, "these tokens are there to stay"
+        assert self._read_again is not None, "these tokens are there to stay"
         is_kept = (self._positions >= 0) & (self._positions < lengths.unsqueeze(1))
         self._state = self._read_again(is_kept)
 
@@ -156,6 +157,7 @@ class Caches:
 
     def shorten(self, lengths: Tensor) -> None:
         """Keep the first ``lengths [B]`` tokens of each row and forget the rest, all of the last forward pass."""
+        self.length = int(lengths.max())
         for slots in self._slots.values():
             slots.shorten(lengths)
         for cache in self.layers:

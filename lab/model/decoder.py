@@ -11,7 +11,7 @@ from lab.model.config import ModelConfig
 from lab.model.context import Context
 from lab.model.feed_forward.gated import GatedFeedForward
 from lab.model.feed_forward.mixture import Router
-from lab.model.generate import Sampling, generate
+from lab.model.generate import Sampling, Speculation, generate
 from lab.model.leaves.layers import LayerPlan
 from lab.model.record import Losses, Record, with_record
 from lab.model.residual import close_streams, open_streams
@@ -126,9 +126,14 @@ class Decoder(nn.Module):
         losses = linear_cross_entropy(hidden.flatten(0, 1), self.head.weight, targets.flatten(), "none")
         return losses.view_as(targets)
 
-    def generate(self, tokens: Tensor, num_new: int, sampling: Sampling | None = None) -> Tensor:
-        """Continue ``tokens [B, T]`` by ``num_new``; see :func:`lab.model.generate.generate`."""
-        return generate(self, tokens, num_new, sampling)
+    def generate(
+        self, tokens: Tensor, num_new: int, sampling: Sampling | None = None, speculative: bool = False
+    ) -> Tensor:
+        """Continue ``tokens [B, T]`` by ``num_new``; see :func:`lab.model.generate.generate`.
+
+        ``speculative`` lets the multi-token head draft: the same tokens in fewer forward passes.
+        """
+        return generate(self, tokens, num_new, sampling, speculation=Speculation() if speculative else None)
 
     def new_caches(self, batch: int, capacity: int, revocable: int = 0) -> Caches:
         """Empty caches for ``batch`` sequences of up to ``capacity`` tokens, see :class:`Caches`."""

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lab.kernels.cross_entropy import linear_cross_entropy
-from lab.model.cache import Cache
+from lab.model.cache import Cache, Caches
 from lab.model.config import ModelConfig
 from lab.model.context import Context
 from lab.model.decoder import Block
@@ -33,6 +33,7 @@ class MultiTokenHead(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        self.config = config
         leaf = config.multi_token
         assert isinstance(leaf, SharedBlock)
         self.num_steps, self.loss_weight = leaf.num_steps, leaf.loss_weight
@@ -45,6 +46,11 @@ class MultiTokenHead(nn.Module):
         self.input = nn.Linear(2 * config.width, config.width, bias=False)
         self.block = Block(plain, self.layer)
         self.norm = plain.norm.build(config.width, "final")
+
+    def new_caches(self, batch: int, capacity: int, revocable: int = 0) -> Caches:
+        """Empty caches of the block, one a step: each step reads what it itself made of the tokens so far."""
+        stack = [(self.config.mixer(self.layer), self.layer.window)] * self.num_steps
+        return Caches(stack, batch, capacity, self.input.weight.device, revocable)
 
     def combine(self, hidden: Tensor, embedded: Tensor) -> Tensor:
         """What the block's input is projected from, ``[B, T, 2 D]``."""
