@@ -9,6 +9,8 @@ from pathlib import Path
 from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
+from lab.errors import ConfigError
+
 SPECIAL_TOKENS = ("<|pad|>", "<|begin|>", "<|end|>")
 FILE = "tokenizer.json"
 
@@ -16,11 +18,10 @@ FILE = "tokenizer.json"
 class Tokenizer:
     """Text to token numbers and back. Special tokens are only ever added by number, never read from text."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, pad_id: int = 0, begin_id: int = 1, end_id: int = 2) -> None:
         backend.encode_special_tokens = True  # the words "<|end|>" in a text are ordinary characters
         self._backend = backend
-        self.pad_id, self.begin_id, self.end_id = range(len(SPECIAL_TOKENS))
-        assert [backend.token_to_id(token) for token in SPECIAL_TOKENS] == [0, 1, 2]
+        self.pad_id, self.begin_id, self.end_id = pad_id, begin_id, end_id
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int) -> "Tokenizer":
@@ -38,12 +39,36 @@ class Tokenizer:
             show_progress=False,
         )
         backend.train_from_iterator(texts, trainer)
-        return cls(backend)
+        return cls._own(backend)
 
     @classmethod
     def load(cls, folder: Path) -> "Tokenizer":
         """The tokenizer that :meth:`save` wrote into ``folder``."""
-        return cls(Backend.from_file(str(folder / FILE)))
+        return cls._own(Backend.from_file(str(folder / FILE)))
+
+    @classmethod
+    def load_released(cls, folder: Path, pad_id: int, begin_id: int, end_id: int) -> "Tokenizer":
+        """A tokenizer of another make from ``tokenizer.json``, whose special tokens have these numbers.
+
+        Raises :class:`ConfigError` where the file is missing, cannot be read or has no such numbers.
+        """
+        path = folder / FILE
+        if not path.is_file():
+            raise ConfigError(f"checkpoint={folder} has no tokenizer: it must hold {FILE}.")
+        try:
+            backend = Backend.from_file(str(path))
+        except Exception as error:  # the library raises nothing more exact
+            raise ConfigError(f"{path} cannot be read as a tokenizer: {error}.") from error
+        for key, number in {"pad": pad_id, "bos": begin_id, "eos": end_id}.items():
+            if backend.id_to_token(number) is None:
+                raise ConfigError(f"{path} has no token {number}, which {key}_token_id names.")
+        return cls(backend, pad_id, begin_id, end_id)
+
+    @classmethod
+    def _own(cls, backend: Backend) -> "Tokenizer":
+        """A tokenizer that was trained here."""
+        assert [backend.token_to_id(token) for token in SPECIAL_TOKENS] == [0, 1, 2]
+        return cls(backend)
 
     def save(self, folder: Path) -> None:
         """Write ``tokenizer.json``, the format that other libraries read too."""

@@ -90,17 +90,18 @@ def leading_dense(hub: HubConfig) -> int:
     return hub.integer("first_k_dense_replace", 0)
 
 
-def layers_from(letters: str, windows: list[int], num_dense: int) -> LayersConfig:
-    """The shortest ``lead`` and ``pattern`` that spell ``letters``; ``windows`` count in local layers."""
-    local = [window for letter, window in zip(letters, windows, strict=True) if letter == "L"]
-    usual = max(set(local), key=local.count) if local else 128
+def layers_from(letters: str, windows: list[int], window: int, num_dense: int) -> LayersConfig:
+    """The shortest ``lead`` and ``pattern`` that spell ``letters``.
+
+    ``windows`` has one item a layer and counts in local layers, where ``window`` is the usual one.
+    """
     special = {
-        index: window
-        for index, (letter, window) in enumerate(zip(letters, windows, strict=True))
-        if letter == "L" and window != usual
+        index: size
+        for index, (letter, size) in enumerate(zip(letters, windows, strict=True))
+        if letter == "L" and size != window
     }
     lead, pattern = _shortest(letters)
-    return LayersConfig(len(letters), pattern, lead, usual, special, num_dense)
+    return LayersConfig(len(letters), pattern, lead, window, special, num_dense)
 
 
 def _shortest(letters: str) -> tuple[str, str]:

@@ -62,7 +62,7 @@ def _layers(hub: HubConfig) -> LayersConfig:
     letters = "".join(LETTERS[kind] for kind in hub.items("layer_types"))
     window = hub.integer("sliding_window")
     windows = hub.items("sliding_windows") if hub.has("sliding_windows") else [window] * len(letters)
-    return layers_from(letters, [size or window for size in windows], leading_dense(hub))
+    return layers_from(letters, [size or window for size in windows], window, leading_dense(hub))
 
 
 def _feed_forward(hub: HubConfig) -> FeedForwardConfig:

@@ -53,7 +53,8 @@ def _layers(hub: HubConfig) -> LayersConfig:
     hub.require(use_sliding_window=True, sliding_window_pattern="interleave", interleave_moe_layer_step=1)
     count, period = hub.integer("num_hidden_layers"), hub.integer("sliding_window_period")
     letters = "".join("G" if index % period == 0 else "L" for index in range(count))
-    return layers_from(letters, [_window(hub)] * count, hub.integer("n_dense_first_layers"))
+    window = _window(hub)
+    return layers_from(letters, [window] * count, window, hub.integer("n_dense_first_layers"))
 
 
 def _window(hub: HubConfig) -> int:

@@ -71,7 +71,7 @@ def read_second(hub: HubConfig) -> ModelConfig:
     return ModelConfig(
         name="solar_open_2",
         **_read_both(hub),
-        layers=layers_from(letters, windows=[0] * len(letters), num_dense=0),
+        layers=layers_from(letters, [0] * len(letters), LayersConfig.window, num_dense=0),  # none is local
         attention=GroupedQueryGated("grouped_query_gated", **read_heads(hub)),
         linear_attention=KimiDelta(
             "kimi_delta",
