@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lab.model.cache import Caches
+from lab.model.cache import Caches, Slots
 from lab.model.decoder import Decoder
 from lab.model.generate import Sampling, continuations
 from tests.model.generation import CONTENDERS, logits_alone, random_rows, small
@@ -106,6 +106,14 @@ def test_windows_keep_no_more_than_they_need() -> None:
     assert sizes == {5: (5, True), None: (100, False)}
     revocable = small("k_exaone").new_caches(2, 100, revocable=4)
     assert {window: slots.capacity for window, slots in revocable._slots.items()} == {5: 9, None: 100}
+
+
+def test_no_two_tokens_are_written_to_one_slot() -> None:
+    """Which of them would stay is not defined on every device."""
+    slots = Slots(batch=2, capacity=3, ring=True, device=torch.device("cpu"))
+    slots.extend(torch.tensor([[*range(8)], [0, 1, *[-1] * 6]]), length=8)
+    unseen = 3
+    assert slots._targets.tolist() == [[*[unseen] * 5, 2, 0, 1], [0, 1, *[unseen] * 6]]
 
 
 def test_more_tokens_than_were_asked_for_are_a_mistake_of_ours() -> None:

@@ -36,7 +36,7 @@ def test_the_output_is_greedy_decodings(name: str) -> None:
     model = small(*SWAPS[name], vocab_size=FEW)
     prompts = random_rows(3, 17, 1, 8, vocab_size=FEW)
     count = Speculation()
-    assert continuations(model, prompts, 24, speculation=count) == continuations(model, prompts, 24)
+    assert continuations(model, prompts, 18, speculation=count) == continuations(model, prompts, 18)
     assert 0 < count.accepted < count.drafted == count.passes * model.config.multi_token.steps
     assert 1 < count.tokens_per_pass < 1 + model.config.multi_token.steps
 
@@ -66,14 +66,14 @@ def test_whatever_is_drafted_the_output_is_greedy_decodings(
     swap = [] if contender in OWN_HEAD else ["model/multi_token=shared_block"]
     model = small(contender, *swap, "model.multi_token.num_steps=3")
     prompts = random_rows(3, 13, 1)
-    greedy = continuations(model, prompts, 20)
+    greedy = continuations(model, prompts, 16)
     monkeypatch.setattr(
         PartlyRight, "truth", [p + new for p, new in zip(prompts, greedy, strict=True)], False
     )
     PartlyRight.generator.manual_seed(2)
     monkeypatch.setattr("lab.model.generate.speculative.Drafter", PartlyRight)
     count = Speculation()
-    assert continuations(model, prompts, 20, speculation=count) == greedy
+    assert continuations(model, prompts, 16, speculation=count) == greedy
     assert 0.3 < count.acceptance_rate < 0.8
 
 
@@ -129,7 +129,7 @@ def test_drafts_are_what_the_head_says_in_one_pass(name: str, monkeypatch: pytes
 
 def test_an_end_of_text_among_the_drafts_ends_the_row() -> None:
     model, prompts = small("k_exaone_2", vocab_size=FEW), random_rows(3, 5, 2, 7, vocab_size=FEW)
-    for end in range(FEW):
+    for end in range(0, FEW, 2):
         ended = continuations(model, prompts, 15, end_ids=[end], speculation=Speculation())
         assert ended == continuations(model, prompts, 15, end_ids=[end])
 
