@@ -51,8 +51,8 @@ class ModelConfig:
             allowed = f"no layer of model.layers.pattern={letters} is D, the letter of linear layers"
             require("D" in letters, "model.linear_attention", kind, allowed)
         if self.residual.kind == "dual_norm":
-            allowed = "its second norm stands behind experts, and no layer has any"
-            require(any(layer.sparse for layer in self.plan()), "model.residual", "dual_norm", allowed)
+            allowed = "its second norm stands behind experts, and model.router=none has none"
+            require(self.router.has_experts, "model.residual", "dual_norm", allowed)
 
     def plan(self) -> list[LayerPlan]:
         """What each layer is made of, first to last."""

@@ -98,5 +98,6 @@ def test_deepseeks_softmax_temperature_is_read_for_latent_attention_only() -> No
     assert rotation.magnitude == 1.0
     assert rotation.softmax_scale == pytest.approx((0.1 * math.log(4.0) + 1) ** 2)
     solar = HubConfig({**PUBLISHED["solar_open"], "rope_parameters": rope})
-    with pytest.raises(ConfigError, match=r"mscale_all_dim=1\.0 cannot be used"):
-        detect(solar).read(solar)
+    rotation = detect(solar).read(solar).position.rotation(is_local=False)
+    assert rotation is not None
+    assert (rotation.magnitude, rotation.softmax_scale) == (1.0, 1.0)

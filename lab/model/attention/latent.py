@@ -40,11 +40,12 @@ class LatentProjections(nn.Module):
         self.latent_rank = config.latent_rank
         self.scale = config.key_dim**-0.5 * (layer.rotation.softmax_scale if layer.rotation else 1.0)
         expanded = num_expanded * (config.nope_dim + config.value_dim)
+        latent_norm = config.latent_norm(norm)
         self.query_down = nn.Linear(width, config.query_rank, bias=False)
-        self.query_norm = norm.build(config.query_rank, "inner")
+        self.query_norm = latent_norm.build(config.query_rank, "inner")
         self.query_up = nn.Linear(config.query_rank, config.num_heads * config.key_dim, bias=False)
         self.latent_down = nn.Linear(width, config.latent_rank + config.rope_dim, bias=False)
-        self.latent_norm = norm.build(config.latent_rank, "inner")
+        self.latent_norm = latent_norm.build(config.latent_rank, "inner")
         self.latent_up = nn.Linear(config.latent_rank, expanded, bias=False)
 
     def queries(self, query_latent: Tensor, context: Context) -> Tensor:

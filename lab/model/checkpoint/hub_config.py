@@ -1,6 +1,5 @@
 """Reading a released ``config.json``: what is read is checked, what we cannot compute is refused."""
 
-import math
 from typing import Any
 
 from lab.errors import ConfigError
@@ -52,6 +51,10 @@ class HubConfig:
         if not isinstance(value, dict):
             raise self.error(key, "it must be a group of keys")
         return HubConfig(value, f"{self.source} {key}")
+
+    def with_defaults(self, **defaults: Any) -> "HubConfig":
+        """The same file with keys that it lacks; one that is null stays so."""
+        return HubConfig({**defaults, **self.values}, self.source)
 
     def require(self, **expected: Any) -> None:
         """Every key, where it is there, must have the expected value: another would need other code."""
@@ -140,31 +143,28 @@ def plain_position(hub: HubConfig, default_base: float) -> Rope:
     base = rope.number("rope_theta")
     if rope.text("rope_type") == "default":
         return Rope("rope", base)
-    rope.require(mscale_all_dim=0.0)
-    yarn = Yarn("yarn", base, **_stretch(rope))
-    temperature = 0.1 * math.log(yarn.factor) + 1
-    if not math.isclose(rope.number("attention_factor", temperature), temperature, rel_tol=1e-5):
-        raise rope.error("attention_factor", f"only 0.1 ln({yarn.factor}) + 1 is known here")
+    yarn = Yarn(
+        "yarn",
+        base,
+        factor=rope.number("factor"),
+        original_positions=rope.integer("original_max_position_embeddings"),
+        beta_fast=rope.number("beta_fast", 32.0),
+        beta_slow=rope.number("beta_slow", 1.0),
+    )
+    mscale, mscale_all_dim = rope.number("mscale", 0.0), rope.number("mscale_all_dim", 0.0)
+    if rope.has("attention_factor"):
+        yarn.attention_factor = rope.number("attention_factor")
+    elif mscale and mscale_all_dim:
+        yarn.attention_factor = yarn.temperature(mscale) / yarn.temperature(mscale_all_dim)
     return yarn
 
 
 def latent_position(hub: HubConfig, default_base: float) -> Rope:
-    """The same for latent attention as DeepSeek codes it: ``mscale_all_dim`` scales the softmax instead."""
-    rope = rope_group(hub, default_base)
-    if rope.number("mscale_all_dim", 0.0) == 0.0:
-        return plain_position(hub, default_base)
-    rope.require(rope_type="yarn", mscale=1.0, mscale_all_dim=1.0, attention_factor=1.0)
-    base = rope.number("rope_theta")
-    return YarnOnGlobal("yarn_on_global", base, **_stretch(rope), local_base=base)
-
-
-def _stretch(rope: HubConfig) -> dict[str, Any]:
-    return {
-        "factor": rope.number("factor"),
-        "original_positions": rope.integer("original_max_position_embeddings"),
-        "beta_fast": rope.number("beta_fast", 32.0),
-        "beta_slow": rope.number("beta_slow", 1.0),
-    }
+    """The same for latent attention as DeepSeek codes it: ``mscale_all_dim`` scales the softmax too."""
+    position = plain_position(hub, default_base)
+    if isinstance(position, Yarn):
+        position.softmax_mscale = rope_group(hub, default_base).number("mscale_all_dim", 0.0)
+    return position
 
 
 def rope_parameters(position: PositionConfig) -> dict[str, Any]:
@@ -172,14 +172,23 @@ def rope_parameters(position: PositionConfig) -> dict[str, Any]:
     assert isinstance(position, Rope)
     if not isinstance(position, Yarn):
         return {"rope_type": "default", "rope_theta": position.base}
-    scales_softmax = float(isinstance(position, YarnOnGlobal))
-    return {
+    rotation = position.rotation(is_local=False)
+    assert rotation is not None
+    values = {
         "rope_type": "yarn",
         "rope_theta": position.base,
         "factor": position.factor,
         "original_max_position_embeddings": position.original_positions,
         "beta_fast": position.beta_fast,
         "beta_slow": position.beta_slow,
-        "mscale": 1.0,
-        "mscale_all_dim": scales_softmax,
     }
+    if rotation.magnitude != position.temperature():
+        values["attention_factor"] = rotation.magnitude
+    softmax_mscale = 1.0 if isinstance(position, YarnOnGlobal) else position.softmax_mscale
+    if softmax_mscale:
+        values |= {
+            "mscale": softmax_mscale,
+            "mscale_all_dim": softmax_mscale,
+            "attention_factor": rotation.magnitude,
+        }
+    return values

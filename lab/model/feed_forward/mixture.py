@@ -14,7 +14,8 @@ from lab.model.record import Record
 class Router(nn.Module):
     """Chooses top-k experts by ``sigmoid(W x) + bias`` (DeepSeek-V3, arXiv 2412.19437, equations 12 to 16).
 
-    Weights are the chosen sigmoids without the bias, divided by their sum and scaled. All in float32.
+    Weights are the chosen sigmoids without the bias, divided by their sum (unless told not to) and scaled. All in
+    float32.
     """
 
     def __init__(self, config: SigmoidRouter, width: int) -> None:
@@ -35,8 +36,9 @@ class Router(nn.Module):
             scores = torch.sigmoid(nn.functional.linear(x.float(), self.weight.float()))
         chosen = self._eligible(scores.detach() + self.selection_bias).topk(self.config.top_k, dim=-1).indices
         weights = scores.gather(-1, chosen)
-        weights = weights / (weights.sum(-1, keepdim=True) + 1e-20) * self.config.routed_scaling
-        return chosen, weights, scores
+        if self.config.normalise_weights:
+            weights = weights / (weights.sum(-1, keepdim=True) + 1e-20)
+        return chosen, weights * self.config.routed_scaling, scores
 
     def _eligible(self, choice: Tensor) -> Tensor:
         """Scores with those outside the best groups replaced; a group scores the sum of its two best experts."""

@@ -1,6 +1,6 @@
 """Softmax attention leaves: grouped-query, latent and differential."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from lab.model.leaves.base import BYTES_PER_CACHE_ELEMENT, CacheSize, Leaf, load, require, require_positive
@@ -94,14 +94,13 @@ class GroupedQueryNormed(GroupedQuery):
 
 
 @dataclass
-class Latent(MixerConfig):
-    """Multi-head latent attention with a query latent (A.X K1; DeepSeek-V2, arXiv 2405.04434, section 2.1).
+class LatentMixer(MixerConfig):
+    """What latent attentions share: queries from one latent, keys and values from another (arXiv 2405.04434, 2.1).
 
     Keys and values are expanded from a latent of ``latent_rank`` numbers, plus ``rope_dim`` rotated numbers shared by
     all heads; only those are cached.
     """
 
-    num_heads: int
     query_rank: int
     latent_rank: int
     nope_dim: int
@@ -109,7 +108,7 @@ class Latent(MixerConfig):
     value_dim: int
 
     def __post_init__(self) -> None:
-        sizes = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "kind"}
+        sizes = {field.name: getattr(self, field.name) for field in fields(self) if field.type is int}
         require_positive("model.attention", **sizes)
         require_even("model.attention.rope_dim", self.rope_dim)
 
@@ -117,6 +116,33 @@ class Latent(MixerConfig):
     def key_dim(self) -> int:
         """Width of a query or key head."""
         return self.nope_dim + self.rope_dim
+
+    def cache_elements_per_token(self) -> int:
+        return self.latent_rank + self.rope_dim
+
+    def latent_norm(self, norm: NormConfig) -> NormConfig:
+        """The norm of both latents in a model whose norms are ``norm``."""
+        return norm
+
+
+@dataclass
+class Latent(LatentMixer):
+    """Multi-head latent attention with a query latent (A.X K1; DeepSeek-V2, arXiv 2405.04434, section 2.1).
+
+    Norms of the latents have an epsilon of their own, as in the released code of A.X.
+    """
+
+    num_heads: int
+    latent_norm_eps: float = 1e-6
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        within = 0 < self.latent_norm_eps < 1
+        allowed = "it must lie between 0 and 1"
+        require(within, "model.attention.latent_norm_eps", self.latent_norm_eps, allowed)
+
+    def latent_norm(self, norm: NormConfig) -> NormConfig:
+        return replace(norm, eps=self.latent_norm_eps)
 
     def _matrices(self, width: int) -> int:
         query = self.query_rank * (width + self.num_heads * self.key_dim)
@@ -129,9 +155,6 @@ class Latent(MixerConfig):
 
     def flops_per_token(self, width: int, keys: float) -> float:
         return 2 * self._matrices(width) + 2 * keys * self.num_heads * (self.key_dim + self.value_dim)
-
-    def cache_elements_per_token(self) -> int:
-        return self.latent_rank + self.rope_dim
 
     def build(self, width: int, layer: LayerPlan, norm: NormConfig) -> Any:
         return load("lab.model.attention.latent:LatentAttention")(self, width, layer, norm)

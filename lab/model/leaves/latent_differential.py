@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
-from lab.model.leaves.attention import MixerConfig, require_even
-from lab.model.leaves.base import load, require_positive
+from lab.model.leaves.attention import LatentMixer
+from lab.model.leaves.base import load
 from lab.model.leaves.layers import LayerPlan
 from lab.model.leaves.norm import NormConfig
 
 
 @dataclass
-class LatentDifferential(MixerConfig):
+class LatentDifferential(LatentMixer):
     """Grouped differential latent attention (GDLA; Motif 3, arXiv 2608.09119).
 
     A group's ``signal_per_noise`` signal heads and its noise head share one key and one value expanded from the
@@ -19,21 +19,6 @@ class LatentDifferential(MixerConfig):
 
     num_groups: int
     signal_per_noise: int
-    query_rank: int
-    latent_rank: int
-    nope_dim: int
-    rope_dim: int
-    value_dim: int
-
-    def __post_init__(self) -> None:
-        sizes = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "kind"}
-        require_positive("model.attention", **sizes)
-        require_even("model.attention.rope_dim", self.rope_dim)
-
-    @property
-    def key_dim(self) -> int:
-        """Width of a query or key head."""
-        return self.nope_dim + self.rope_dim
 
     @property
     def num_signal(self) -> int:
@@ -57,9 +42,6 @@ class LatentDifferential(MixerConfig):
 
     def flops_per_token(self, width: int, keys: float) -> float:
         return 2 * self._matrices(width) + 2 * keys * self.num_heads * (self.key_dim + self.value_dim)
-
-    def cache_elements_per_token(self) -> int:
-        return self.latent_rank + self.rope_dim
 
     def build(self, width: int, layer: LayerPlan, norm: NormConfig) -> Any:
         return load("lab.model.attention.latent_differential:LatentDifferentialAttention")(

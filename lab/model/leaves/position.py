@@ -31,7 +31,10 @@ class Rotation:
             return plain
         low = max(math.floor(self._channel_turning(self.beta_fast, dim)), 0)
         high = min(math.ceil(self._channel_turning(self.beta_slow, dim)), dim - 1)
-        stretched = [min(max((i - low) / max(high - low, 1e-3), 0.0), 1.0) for i in range(dim // 2)]
+        ramp = (
+            high - low
+        ) or 1e-3  # below zero where even the slowest channel turns often: nothing is stretched
+        stretched = [min(max((i - low) / ramp, 0.0), 1.0) for i in range(dim // 2)]
         return [f * (1 - s) + f / self.factor * s for f, s in zip(plain, stretched, strict=True)]
 
     def _channel_turning(self, turns: float, dim: int) -> float:
@@ -82,19 +85,26 @@ class RopeOnLocal(Rope):
 class Yarn(Rope):
     """YaRN on every layer, its temperature carried by cosine and sine.
 
-    The magnitude is ``0.1 ln(factor) + 1``, as transformers computes it when ``mscale_all_dim`` is zero or absent:
-    the released form of A.X K1 (only the rotary half of the scores grows) and of Solar Open.
+    The magnitude is ``attention_factor``, or ``0.1 ln(factor) + 1`` where that is None, as transformers computes it
+    when ``mscale_all_dim`` is zero or absent: the released form of A.X K1 (only the rotary half of the scores grows)
+    and of Solar Open. ``softmax_mscale`` is DeepSeek's ``mscale_all_dim``: it multiplies the softmax scale by
+    ``(0.1 softmax_mscale ln(factor) + 1)^2``.
     """
 
     factor: float = 4.0
     original_positions: int = 32_768
     beta_fast: float = 32.0
     beta_slow: float = 1.0
+    attention_factor: float | None = None
+    softmax_mscale: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.factor >= 1, "model.position.factor", self.factor, "it must be at least 1")
         require_positive("model.position", original_positions=self.original_positions)
+        for name in ("beta_fast", "beta_slow", "attention_factor"):
+            value = getattr(self, name)
+            require(value is None or value > 0, f"model.position.{name}", value, "it must be above 0")
 
     def _stretched(self, magnitude: float, softmax_scale: float) -> Rotation:
         return Rotation(
@@ -107,8 +117,14 @@ class Yarn(Rope):
             softmax_scale,
         )
 
+    def temperature(self, mscale: float = 1.0) -> float:
+        """``0.1 mscale ln(factor) + 1``."""
+        return 0.1 * mscale * math.log(self.factor) + 1
+
     def rotation(self, is_local: bool) -> Rotation | None:
-        return self._stretched(magnitude=0.1 * math.log(self.factor) + 1, softmax_scale=1.0)
+        given = self.attention_factor
+        magnitude = self.temperature() if given is None else given
+        return self._stretched(magnitude, self.temperature(self.softmax_mscale) ** 2)
 
 
 @dataclass
@@ -123,4 +139,4 @@ class YarnOnGlobal(Yarn):
     def rotation(self, is_local: bool) -> Rotation | None:
         if is_local:
             return Rotation(self.local_base)
-        return self._stretched(magnitude=1.0, softmax_scale=(0.1 * math.log(self.factor) + 1) ** 2)
+        return self._stretched(magnitude=1.0, softmax_scale=self.temperature() ** 2)

@@ -42,8 +42,8 @@ class SigmoidRouter(RouterConfig):
     The bias steers selection only, gets no gradient and moves by ``bias_update_rate`` against the load after each
     step; ``balance_loss_weight`` weights the sequence-wise auxiliary loss. With ``num_groups`` > 1 only experts of the
     ``num_groups_kept`` best groups (sum of their two best scores) can be chosen: the others score
-    ``score_outside_groups`` (out of reach in A.X K1, 0 in A.X K2). ``routed_scaling`` multiplies the normalised weights
-    of the routed experts; ``num_shared`` experts see every token.
+    ``score_outside_groups`` (out of reach in A.X K1, 0 in A.X K2). ``routed_scaling`` multiplies the weights of
+    the routed experts; ``normalise_weights`` divides them by their sum first. ``num_shared`` experts see every token.
     """
 
     num_experts: int
@@ -54,6 +54,7 @@ class SigmoidRouter(RouterConfig):
     num_groups_kept: int = 1
     score_outside_groups: float = -1e30
     routed_scaling: float = 1.0
+    normalise_weights: bool = True
     bias_update_rate: float = 1e-3
     balance_loss_weight: float = 1e-4
 

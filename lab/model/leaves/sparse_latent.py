@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.model.leaves.attention import Latent
-from lab.model.leaves.base import load, require, require_positive
+from lab.model.leaves.base import load, require
 from lab.model.leaves.layers import LayerPlan
 from lab.model.leaves.norm import NormConfig
 
 
-@dataclass
+@dataclass(kw_only=True)
 class SparseLatent(Latent):
     """Latent attention with an output gate and a lightning indexer (A.X K2, arXiv 2608.30181; DeepSeek-V3.2).
 
@@ -25,12 +25,7 @@ class SparseLatent(Latent):
     index_loss_weight: float = 1.0
 
     def __post_init__(self) -> None:
-        sizes = {
-            "index_heads": self.index_heads,
-            "index_dim": self.index_dim,
-            "index_top_k": self.index_top_k,
-        }
-        require_positive("model.attention", **sizes)
+        super().__post_init__()
         require(
             self.rope_dim <= self.index_dim,
             "model.attention.index_dim",
@@ -41,7 +36,7 @@ class SparseLatent(Latent):
             self.index_loss_weight >= 0,
             "model.attention.index_loss_weight",
             self.index_loss_weight,
-            "at least 0",
+            "it must be at least 0",
         )
 
     def _gate(self) -> int:

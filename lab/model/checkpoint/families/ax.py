@@ -55,6 +55,7 @@ def _read_latent(hub: HubConfig) -> dict[str, int]:
 
 
 def read_k1(hub: HubConfig) -> ModelConfig:
+    hub = hub.with_defaults(routed_scaling_factor=2.5, n_group=8, topk_group=4)
     return ModelConfig(
         name="ax_k1",
         **_read_both(hub),
@@ -66,6 +67,7 @@ def read_k1(hub: HubConfig) -> ModelConfig:
 
 
 def read_k2(hub: HubConfig) -> ModelConfig:
+    hub = hub.with_defaults(routed_scaling_factor=2.5, gated_norm_rank=16)
     return ModelConfig(
         name="ax_k2",
         **_read_both(hub),

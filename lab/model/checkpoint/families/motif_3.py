@@ -98,7 +98,7 @@ def _position(hub: HubConfig) -> YarnOnGlobal:
 
 
 def _router(hub: HubConfig) -> SigmoidRouter:
-    hub.require(score_func="sigmoid", route_norm=True)
+    hub.require(score_func="sigmoid")
     return SigmoidRouter(
         "sigmoid",
         num_experts=hub.integer("num_experts"),
@@ -106,6 +106,7 @@ def _router(hub: HubConfig) -> SigmoidRouter:
         expert_width=hub.integer("moe_intermediate_size"),
         num_shared=hub.integer("num_shared_experts"),
         routed_scaling=hub.number("route_scale"),
+        normalise_weights=hub.flag("route_norm", True),
         bias_update_rate=1e-3,
         balance_loss_weight=1e-4,
     )
@@ -172,7 +173,7 @@ def write(config: ModelConfig) -> dict[str, Any]:
         "num_shared_experts": router.num_shared,
         "moe_intermediate_size": router.expert_width,
         "score_func": "sigmoid",
-        "route_norm": True,
+        "route_norm": router.normalise_weights,
         "route_scale": router.routed_scaling,
         "mhc_enabled": True,
         "mhc_expansion_rate": residual.streams,
@@ -216,7 +217,8 @@ def _mixture(at: Prefix, config: ModelConfig) -> Iterator[Entry]:
     yield at.same("w_out", "experts.down_proj", count, width, hidden)
     yield at.same("activation.weight", "experts.act_fn.weight", count, 3)
     yield at.same("activation.bias", "experts.act_fn.bias", count, 1)
-    yield from _unit(at.below("shared", "shared_experts"), width, router.num_shared * hidden)
+    if router.num_shared:
+        yield from _unit(at.below("shared", "shared_experts"), width, router.num_shared * hidden)
 
 
 def _streams(at: Prefix, config: ModelConfig) -> Iterator[Entry]:

@@ -62,7 +62,7 @@ def read_router(
     ``unsaid`` are fields that no released file holds: those of training, and ``score_outside_groups``, which
     is code.
     """
-    hub.require(norm_topk_prob=True, scoring_func="sigmoid", topk_method="noaux_tc")
+    hub.require(scoring_func="sigmoid", topk_method="noaux_tc")
     return SigmoidRouter(
         "sigmoid",
         num_experts=hub.integer(experts),
@@ -72,6 +72,7 @@ def read_router(
         num_groups=hub.integer("n_group", 1),
         num_groups_kept=hub.integer("topk_group", 1),
         routed_scaling=hub.number("routed_scaling_factor", 1.0),
+        normalise_weights=hub.flag("norm_topk_prob", True),
         **unsaid,
     )
 
@@ -88,7 +89,7 @@ def write_router(
         "n_group": router.num_groups,
         "topk_group": router.num_groups_kept,
         "routed_scaling_factor": router.routed_scaling,
-        "norm_topk_prob": True,
+        "norm_topk_prob": router.normalise_weights,
         "scoring_func": "sigmoid",
         "topk_method": "noaux_tc",
     }

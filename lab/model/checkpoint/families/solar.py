@@ -52,6 +52,7 @@ def _read_both(hub: HubConfig) -> dict[str, Any]:
 
 
 def read(hub: HubConfig) -> ModelConfig:
+    hub = hub.with_defaults(head_dim=128)
     return ModelConfig(
         name="solar_open",
         **_read_both(hub),
@@ -63,6 +64,7 @@ def read(hub: HubConfig) -> ModelConfig:
 
 
 def read_second(hub: HubConfig) -> ModelConfig:
+    hub = hub.with_defaults(head_dim=128)
     hub.require(use_rope=False, use_qk_norm=False, use_gqa_gate=True, use_gqa_gate_bias=False)
     hub.require(kda_use_full_proj=False, hc_rate=0)
     linear = hub.group("linear_attn_config")

@@ -47,10 +47,12 @@ def mixture(at: Prefix, router: SigmoidRouter, width: int, bias: str) -> Iterato
     yield at.same("router.weight", "gate.weight", router.num_experts, width)
     yield selection_bias(at, bias, router)
     yield from experts(at, router, width)
+    shared = at.below("shared", "shared_experts")
     if router.num_shared:
-        yield from gated_unit(
-            at.below("shared", "shared_experts"), width, router.num_shared * router.expert_width
-        )
+        yield from gated_unit(shared, width, router.num_shared * router.expert_width)
+    else:  # transformers stores matrices without rows
+        for name, shape in (("gate", (0, width)), ("up", (0, width)), ("down", (width, 0))):
+            yield unused(shared, f"{name}_proj.weight", *shape)
 
 
 def selection_bias(at: Prefix, name: str, router: SigmoidRouter) -> Entry:
@@ -67,5 +69,5 @@ def experts(at: Prefix, router: SigmoidRouter, width: int) -> Iterator[Entry]:
 
 
 def unused(at: Prefix, name: str, *shape: int) -> Entry:
-    """A tensor that folders may hold and no model reads; ones in all that were seen."""
+    """A tensor that folders may hold and no model reads."""
     return Entry((), (Stored(at.stored + name, shape),), default=1.0)
