@@ -52,10 +52,9 @@ class Rows:
         return torch.tensor(tokens, device=device), torch.tensor(positions, device=device)
 
     def last_positions(self, device: torch.device) -> Tensor:
-        """Position of each row's newest token, ``[B, 1]``; -1 where the row has ended."""
-        pairs = zip(self.prompts, self.produced, self.is_open, strict=True)
-        positions = [len(prompt) + len(produced) - 1 if on else -1 for prompt, produced, on in pairs]
-        return torch.tensor(positions, device=device).unsqueeze(1)
+        """Position of each row's newest token, ``[B, 1]``."""
+        lengths = [len(prompt) + len(new) for prompt, new in zip(self.prompts, self.produced, strict=True)]
+        return torch.tensor(lengths, device=device).unsqueeze(1) - 1
 
 
 def check_prompts(prompts: Sequence[Sequence[int]], num_new: int, config: ModelConfig) -> None:
