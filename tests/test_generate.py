@@ -48,6 +48,15 @@ def test_the_prompt_and_what_follows_are_printed(capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.usefixtures("checkpoint")
+def test_a_terminal_shows_the_prompt_in_bold(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    run()
+    assert capsys.readouterr().out.startswith("\033[1m대한\033[0m")
+
+
+@pytest.mark.usefixtures("checkpoint")
 def test_speculation_prints_the_same_and_what_it_came_to(capsys: pytest.CaptureFixture[str]) -> None:
     run(temperature="0")
     plain = capsys.readouterr()
@@ -105,3 +114,8 @@ def test_bytes_that_are_no_text_end_the_command_with_a_sentence() -> None:
     assert ended.returncode == 2
     assert ended.stderr == "error: prompt='\\udcff\\udcfe' cannot be used: it must be valid UTF-8.\n"
     assert not ended.stdout
+
+
+def test_a_typo_waits_for_no_heavy_library() -> None:
+    code = "import sys, experiments.generate; sys.exit(bool({'torch', 'tokenizers'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 0

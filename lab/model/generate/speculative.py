@@ -1,7 +1,8 @@
 """Self-speculative decoding: the multi-token head drafts, the model checks all drafts in one forward pass.
 
 A draft stays where greedy decoding would have chosen the same token (arXiv 2211.17192, at temperature 0), so that the
-output is that of greedy decoding; only the number of passes changes.
+output is that of greedy decoding; only the number of passes changes. One limit: tokens read together are summed in
+another order than one by one, so that of two tokens whose scores differ by rounding alone either may be chosen.
 """
 
 from collections.abc import Iterator
