@@ -11,6 +11,7 @@ from torch import Tensor
 from lab.model.attention.grouped_differential import lambda_init
 from lab.model.decoder import Decoder
 
+from .parity import EQUATIONS, require_parity
 from .written_out import (
     LENGTH,
     Tensors,
@@ -91,8 +92,7 @@ def test_motif_2(name: str, mixer: Mixer, overrides: list[str], tmp_path: Path) 
     model, tensors = made(name, tmp_path, *overrides)
     tokens = some_tokens()
     expected = motif_logits(model, tensors, tokens, mixer)
-    torch.testing.assert_close(model.logits(tokens[None])[0].double(), expected, rtol=0, atol=1e-4)
-    assert expected.std() > 0.5
+    require_parity(name, EQUATIONS, model.logits(tokens[None])[0].double(), expected)
 
 
 def test_lambda_starts_at_the_released_codes_values() -> None:
