@@ -63,7 +63,9 @@ def _convert(hint: Any, value: Any, kinds: Kinds, key: str) -> Any:
         return [_convert(arguments[0], item, kinds, f"{key}.{index}") for index, item in enumerate(value)]
     if origin is dict and isinstance(value, dict):
         return {
-            _convert(arguments[0], name, kinds, key): _convert(arguments[1], item, kinds, f"{key}.{name}")
+            _convert(arguments[0], _number_if_said(name, arguments[0]), kinds, key): _convert(
+                arguments[1], item, kinds, f"{key}.{name}"
+            )
             for name, item in value.items()
         }
     if hint is int and isinstance(value, float) and value.is_integer():
@@ -74,6 +76,11 @@ def _convert(hint: Any, value: Any, kinds: Kinds, key: str) -> Any:
         return value
     expected = getattr(hint, "__name__", None) if origin is None else str(hint)
     raise ConfigError(f"{key}={value} cannot be used: it must be {_article(expected or str(hint))}.")
+
+
+def _number_if_said(name: Any, hint: Any) -> Any:
+    """A key of a dictionary: on a command line, ``windows.3=16``, even a number is a text."""
+    return int(name) if hint is int and isinstance(name, str) and name.isdecimal() else name
 
 
 def _article(name: str) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from lab.model.leaves.attention import MixerConfig
-from lab.model.leaves.base import CacheSize, require, require_positive
+from lab.model.leaves.base import CacheSize, require, require_above_zero, require_positive
 from lab.model.leaves.feed_forward import FeedForwardConfig
 from lab.model.leaves.layers import MIXERS, LayerPlan, LayersConfig
 from lab.model.leaves.multi_token import MultiTokenConfig
@@ -41,7 +41,7 @@ class ModelConfig:
         require_positive(
             "model", width=self.width, vocab_size=self.vocab_size, max_positions=self.max_positions
         )
-        require(self.init_std > 0, "model.init_std", self.init_std, "it must be above 0")
+        require_above_zero("model", init_std=self.init_std)
         letters = self.layers.lead + self.layers.pattern
         if self.linear_attention.kind == "none":
             allowed = "D needs a model.linear_attention other than none"

@@ -3,7 +3,15 @@
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from lab.model.leaves.base import BYTES_PER_CACHE_ELEMENT, CacheSize, Leaf, load, require, require_positive
+from lab.model.leaves.base import (
+    BYTES_PER_CACHE_ELEMENT,
+    CacheSize,
+    Leaf,
+    load,
+    require,
+    require_fraction,
+    require_positive,
+)
 from lab.model.leaves.layers import LayerPlan
 from lab.model.leaves.norm import NormConfig
 
@@ -137,9 +145,7 @@ class Latent(LatentMixer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        within = 0 < self.latent_norm_eps < 1
-        allowed = "it must lie between 0 and 1"
-        require(within, "model.attention.latent_norm_eps", self.latent_norm_eps, allowed)
+        require_fraction("model.attention", latent_norm_eps=self.latent_norm_eps)
 
     def latent_norm(self, norm: NormConfig) -> NormConfig:
         return replace(norm, eps=self.latent_norm_eps)
@@ -182,6 +188,7 @@ class GroupedDifferential(MixerConfig):
             head_dim=self.head_dim,
         )
         require_even("model.attention.head_dim", self.head_dim)
+        require_fraction("model.attention", sub_norm_eps=self.sub_norm_eps)
 
     def _matrices(self, width: int) -> int:
         query = self.num_groups * (self.signal_per_noise + 1)

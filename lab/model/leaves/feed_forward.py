@@ -3,7 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
-from lab.model.leaves.base import Leaf, load, require, require_positive
+from lab.model.leaves.base import (
+    Leaf,
+    load,
+    require_above_zero,
+    require_at_least_zero,
+    require_fraction,
+    require_positive,
+)
 from lab.model.leaves.layers import LayerPlan
 
 
@@ -48,7 +55,7 @@ class PolyNorm(FeedForwardConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(0 < self.eps < 1, "model.feed_forward.eps", self.eps, "it must lie between 0 and 1")
+        require_fraction("model.feed_forward", eps=self.eps)
 
     def activation_params(self) -> int:
         return 4  # cubic, square and linear weight, one bias
@@ -70,9 +77,8 @@ class ClampedSwiGLU(SwiGLU):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.limit > 0, "model.feed_forward.limit", self.limit, "it must be above 0")
-        key = "model.feed_forward.clamped_layers"
-        require(self.clamped_layers >= 0, key, self.clamped_layers, "it must be at least 0")
+        require_above_zero("model.feed_forward", limit=self.limit)
+        require_at_least_zero("model.feed_forward", clamped_layers=self.clamped_layers)
 
     def build_activation(self, layer: LayerPlan, num_experts: int | None) -> Any:
         if not layer.depth - self.clamped_layers <= layer.index < layer.depth:
@@ -90,6 +96,11 @@ class SigmoidPolyNorm(PolyNorm):
 
     output_scale: float = 0.5
     bias_clamp: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_above_zero("model.feed_forward", output_scale=self.output_scale)
+        require_at_least_zero("model.feed_forward", bias_clamp=self.bias_clamp)
 
     def build_activation(self, layer: LayerPlan, num_experts: int | None) -> Any:
         clamp = self.bias_clamp if num_experts is not None else None

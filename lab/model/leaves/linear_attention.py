@@ -4,7 +4,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.model.leaves.attention import MixerConfig
-from lab.model.leaves.base import BYTES_PER_CACHE_ELEMENT, CacheSize, load, require, require_positive
+from lab.model.leaves.base import (
+    BYTES_PER_CACHE_ELEMENT,
+    CacheSize,
+    load,
+    require,
+    require_fraction,
+    require_positive,
+)
 from lab.model.leaves.layers import LayerPlan
 from lab.model.leaves.norm import NormConfig
 
@@ -36,6 +43,7 @@ class KimiDelta(MixerConfig):
         require_positive("model.linear_attention", **sizes)
         allowed = "it must be above 0 and at most 2, where the state can no longer grow"
         require(0 < self.max_beta <= 2, "model.linear_attention.max_beta", self.max_beta, allowed)
+        require_fraction("model.linear_attention", output_norm_eps=self.output_norm_eps)
 
     def _channels(self) -> int:
         return self.num_heads * self.head_dim

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.model.leaves.attention import MixerConfig
-from lab.model.leaves.base import Leaf, load, require, require_positive
+from lab.model.leaves.base import Leaf, load, require_at_least_zero, require_positive
 from lab.model.leaves.feed_forward import FeedForwardConfig
 from lab.model.leaves.layers import keys_seen
 from lab.model.leaves.norm import NormConfig
@@ -54,9 +54,7 @@ class SharedBlock(MultiTokenConfig):
 
     def __post_init__(self) -> None:
         require_positive("model.multi_token", num_steps=self.num_steps, window=self.window)
-        require(
-            self.loss_weight >= 0, "model.multi_token.loss_weight", self.loss_weight, "it must be at least 0"
-        )
+        require_at_least_zero("model.multi_token", loss_weight=self.loss_weight)
 
     @property
     def steps(self) -> int:

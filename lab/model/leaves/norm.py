@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from lab.model.leaves.base import Leaf, load, require
+from lab.model.leaves.base import Leaf, load, require_fraction, require_positive
 
 
 @dataclass
@@ -17,7 +17,7 @@ class NormConfig(Leaf):
     eps: float = 1e-6
 
     def __post_init__(self) -> None:
-        require(0 < self.eps < 1, "model.norm.eps", self.eps, "it must lie between 0 and 1")
+        require_fraction("model.norm", eps=self.eps)
 
     def num_params(self, width: int, site: str) -> int:
         """Parameters of one norm over ``width`` channels."""
@@ -45,7 +45,7 @@ class GatedRms(NormConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.rank >= 1, "model.norm.rank", self.rank, "it must be at least 1")
+        require_positive("model.norm", rank=self.rank)
 
     def _gated(self, site: str) -> bool:
         return site in ("attention", "experts")

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from lab.model.leaves.base import Leaf, require, require_positive
+from lab.model.leaves.base import Leaf, require, require_above_zero, require_positive
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,11 @@ class NoPosition(PositionConfig):
         return None
 
 
+def _require_base(**bases: float) -> None:
+    for name, base in bases.items():
+        require(1 < base < math.inf, f"model.position.{name}", base, "it must be above 1")
+
+
 @dataclass
 class Rope(PositionConfig):
     """Plain rotary embedding on every layer (arXiv 2104.09864)."""
@@ -67,7 +72,7 @@ class Rope(PositionConfig):
     base: float = 10_000.0
 
     def __post_init__(self) -> None:
-        require(self.base > 1, "model.position.base", self.base, "it must be above 1")
+        _require_base(base=self.base)
 
     def rotation(self, is_local: bool) -> Rotation | None:
         return Rotation(self.base)
@@ -100,11 +105,11 @@ class Yarn(Rope):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.factor >= 1, "model.position.factor", self.factor, "it must be at least 1")
+        require(1 <= self.factor < math.inf, "model.position.factor", self.factor, "it must be at least 1")
         require_positive("model.position", original_positions=self.original_positions)
-        for name in ("beta_fast", "beta_slow", "attention_factor"):
-            value = getattr(self, name)
-            require(value is None or value > 0, f"model.position.{name}", value, "it must be above 0")
+        require_above_zero("model.position", beta_fast=self.beta_fast, beta_slow=self.beta_slow)
+        if self.attention_factor is not None:
+            require_above_zero("model.position", attention_factor=self.attention_factor)
 
     def _stretched(self, magnitude: float, softmax_scale: float) -> Rotation:
         return Rotation(
@@ -135,6 +140,10 @@ class YarnOnGlobal(Yarn):
     """
 
     local_base: float = 10_000.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_base(local_base=self.local_base)
 
     def rotation(self, is_local: bool) -> Rotation | None:
         if is_local:

@@ -3,7 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
-from lab.model.leaves.base import Leaf, load, require, require_positive
+from lab.model.leaves.base import (
+    Leaf,
+    load,
+    require,
+    require_above_zero,
+    require_fraction,
+    require_positive,
+)
 from lab.model.leaves.norm import NormConfig
 
 
@@ -75,11 +82,9 @@ class HyperConnections(ResidualConfig):
     eps: float = 1e-6
 
     def __post_init__(self) -> None:
-        require_positive(
-            "model.residual",
-            sinkhorn_iterations=self.sinkhorn_iterations,
-            post_scale=self.post_scale,
-        )
+        require_positive("model.residual", sinkhorn_iterations=self.sinkhorn_iterations)
+        require_above_zero("model.residual", post_scale=self.post_scale)
+        require_fraction("model.residual", eps=self.eps)
         require(self.streams >= 2, "model.residual.streams", self.streams, "it must be at least 2")
 
     @property

@@ -3,7 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
-from lab.model.leaves.base import Leaf, load, require, require_positive
+from lab.model.leaves.base import (
+    Leaf,
+    load,
+    require,
+    require_above_zero,
+    require_at_least_zero,
+    require_positive,
+)
 from lab.model.leaves.feed_forward import FeedForwardConfig
 from lab.model.leaves.layers import LayerPlan
 
@@ -67,7 +74,13 @@ class SigmoidRouter(RouterConfig):
             num_groups=self.num_groups,
             num_groups_kept=self.num_groups_kept,
         )
-        require(self.num_shared >= 0, "model.router.num_shared", self.num_shared, "it must be at least 0")
+        require_at_least_zero(
+            "model.router",
+            num_shared=self.num_shared,
+            bias_update_rate=self.bias_update_rate,
+            balance_loss_weight=self.balance_loss_weight,
+        )
+        require_above_zero("model.router", routed_scaling=self.routed_scaling)
         divides = self.num_experts % self.num_groups == 0
         require(
             divides and (self.num_groups == 1 or self.num_experts // self.num_groups >= 2),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.model.leaves.attention import Latent
-from lab.model.leaves.base import load, require
+from lab.model.leaves.base import load, require, require_at_least_zero
 from lab.model.leaves.layers import LayerPlan
 from lab.model.leaves.norm import NormConfig
 
@@ -32,12 +32,7 @@ class SparseLatent(Latent):
             self.index_dim,
             f"it must hold model.attention.rope_dim={self.rope_dim} rotated channels",
         )
-        require(
-            self.index_loss_weight >= 0,
-            "model.attention.index_loss_weight",
-            self.index_loss_weight,
-            "it must be at least 0",
-        )
+        require_at_least_zero("model.attention", index_loss_weight=self.index_loss_weight)
 
     def _gate(self) -> int:
         return self.query_rank * self.num_heads * self.value_dim
