@@ -18,6 +18,7 @@ from .written_out import (
     made,
     one_step_further,
     plain_frequencies,
+    require_same_gradients,
     rms,
     rope,
     softmax_attention,
@@ -80,6 +81,7 @@ def test_k_exaone_2(clamped_layers: int, tmp_path: Path) -> None:
             x = x + clamped_experts(at.at("mlp"), h, model.config.router.top_k, bound)
     expected = tensors.linear("lm_head", rms(x, tensors["model.norm.weight"], eps))
     require_parity("k_exaone_2", EQUATIONS, model.logits(tokens[None])[0].double(), expected)
+    require_same_gradients(model, tensors, tokens, expected, tmp_path / "gradients")
 
 
 @pytest.mark.parametrize("name", ["k_exaone", "k_exaone_2"])

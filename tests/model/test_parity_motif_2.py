@@ -18,6 +18,7 @@ from .written_out import (
     made,
     plain_frequencies,
     poly_norm,
+    require_same_gradients,
     rms,
     rope,
     softmax_attention,
@@ -93,6 +94,7 @@ def test_motif_2(name: str, mixer: Mixer, overrides: list[str], tmp_path: Path) 
     tokens = some_tokens()
     expected = motif_logits(model, tensors, tokens, mixer)
     require_parity(name, EQUATIONS, model.logits(tokens[None])[0].double(), expected)
+    require_same_gradients(model, tensors, tokens, expected, tmp_path / "gradients")
 
 
 def test_lambda_starts_at_the_released_codes_values() -> None:

@@ -18,6 +18,7 @@ from .written_out import (
     made,
     one_step_further,
     poly_norm,
+    require_same_gradients,
     rms,
     rope,
     softmax_attention,
@@ -125,6 +126,7 @@ def test_motif_3(tmp_path: Path) -> None:
     hidden = motif_3_hidden(model, tensors, tokens)
     expected = tensors.linear("lm_head", hidden)
     require_parity("motif_3", EQUATIONS, model.logits(tokens[None])[0].double(), expected)
+    require_same_gradients(model, tensors, tokens, expected, tmp_path / "gradients")
 
     at, window = tensors.at("model.mtp_layers.0"), model.config.layers.window
     embedded = tensors["model.embed_tokens.weight"][tokens.roll(-1)]

@@ -6,7 +6,16 @@ import torch
 from torch import Tensor
 
 from .parity import EQUATIONS, require_parity
-from .written_out import LENGTH, Tensors, made, rms, softmax_attention, some_tokens, swiglu
+from .written_out import (
+    LENGTH,
+    Tensors,
+    made,
+    require_same_gradients,
+    rms,
+    softmax_attention,
+    some_tokens,
+    swiglu,
+)
 
 
 def kimi_delta(at: Tensors, x: Tensor, heads: int, d: int) -> Tensor:
@@ -72,3 +81,4 @@ def test_solar_open_2(tmp_path: Path) -> None:
         x = x + solar_experts(at.at("mlp"), h, config.router.top_k)
     expected = tensors.linear("lm_head", rms(x, tensors["model.norm.weight"], 1e-5))
     require_parity("solar_open_2", EQUATIONS, model.logits(tokens[None])[0].double(), expected)
+    require_same_gradients(model, tensors, tokens, expected, tmp_path / "gradients")

@@ -4,11 +4,13 @@ A twin reads the tensors of a released folder by the names they have on disk and
 loops and dense masks; it shares no code with the decoder.
 """
 
+import copy
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.nn import functional
 
 from lab.config import compose
 from lab.model.checkpoint.writer import export_released
@@ -16,6 +18,8 @@ from lab.model.context import Context
 from lab.model.decoder import Decoder
 
 LENGTH = 23
+ROUNDING = 1e-7
+"""Of gradients that vanish but for an epsilon: the first gates of equal streams scale what a norm undoes."""
 SIZES = [
     "scale.width=32",
     "scale.layers=5",
@@ -38,7 +42,7 @@ class Tensors:
         self.tensors, self.prefix = tensors, prefix
 
     def __getitem__(self, name: str) -> Tensor:
-        return self.tensors[self.prefix + name].double()
+        return self.tensors[self.prefix + name]
 
     def at(self, name: str) -> "Tensors":
         return Tensors(self.tensors, f"{self.prefix}{name}.")
@@ -58,8 +62,41 @@ def made(name: str, tmp_path: Path, *overrides: str) -> tuple[Decoder, Tensors]:
                 tensor.copy_(1.3 * noise * tensor.shape[-1] ** -0.5)
             else:
                 tensor.copy_(1 + 0.3 * noise if "norm" in key else 0.5 * noise)
-    folder = export_released(model, tmp_path / name, dtype=torch.float32)
-    return model, Tensors(load_file(folder / "model.safetensors"))
+    return model, Tensors(stored(model, tmp_path / name))
+
+
+def stored(model: Decoder, folder: Path) -> dict[str, Tensor]:
+    """What a released folder of ``model`` holds, in float64, ready for gradients."""
+    export_released(model, folder, dtype=torch.float32)
+    tensors = load_file(folder / "model.safetensors")
+    return {name: tensor.double().requires_grad_() for name, tensor in tensors.items()}
+
+
+def require_same_gradients(
+    model: Decoder, twin: Tensors, tokens: Tensor, logits: Tensor, folder: Path
+) -> None:
+    """Gradients of the next-token loss, ours and those of the twin whose ``logits [T, V]`` are given.
+
+    Ours go through the released format as weights do. Every tensor must agree to 1e-3 of its largest value.
+    """
+    targets = tokens.roll(-1)
+    functional.cross_entropy(logits, targets).backward()
+    model.zero_grad()
+    functional.cross_entropy(model.logits(tokens[None])[0], targets).backward()
+    holder = copy.deepcopy(model)
+    with torch.no_grad():
+        for ours, parameter in zip(holder.parameters(), model.parameters(), strict=True):
+            ours.copy_(torch.zeros_like(parameter) if parameter.grad is None else parameter.grad)
+    compared = 0
+    for name, gradient in stored(holder, folder).items():
+        expected = twin.tensors[name].grad
+        if expected is None:  # an expert that nobody chose, the multi-token block, or a selection bias
+            assert name.endswith(("expert_bias", "correction_bias")) or not gradient.any(), name
+            continue
+        allowed = 1e-3 * expected.abs().max() + ROUNDING
+        assert (gradient - expected).abs().max() <= allowed, name
+        compared += 1
+    assert compared > len(twin.tensors) // 2
 
 
 def some_tokens() -> Tensor:
