@@ -57,6 +57,8 @@ KINDS: dict[type, dict[str, type]] = {
     position.PositionConfig: {
         "none": position.NoPosition,
         "rope": position.Rope,
+        "rope_blended": position.RopeBlended,
+        "rope_linear": position.RopeLinear,
         "rope_on_local": position.RopeOnLocal,
         "yarn": position.Yarn,
         "yarn_on_global": position.YarnOnGlobal,

@@ -69,7 +69,7 @@ def test_what_a_format_cannot_say_is_refused(name: str, override: str, message: 
         ),
         ("k_exaone_2", {"swiglu_limits": [7.0] * 16 + [0.0] * 62}, "the last layers must share one limit"),
         ("ax_k1", {"rope_interleave": False}, "rope_interleave=False cannot be used"),
-        ("ax_k1", {"rope_scaling": {"type": "linear", "factor": 2.0}}, "rope_type=linear cannot be used"),
+        ("ax_k1", {"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "rope_type=dynamic cannot be used"),
         ("solar_open_2", {"use_rope": True}, "use_rope=True cannot be used"),
         ("motif_2", {"num_key_value_heads": 8}, "num_key_value_heads=8 cannot be used: only 16"),
         ("motif_3", {"polynorm_sigmoid_weight": False}, "polynorm_sigmoid_weight=False cannot be used"),

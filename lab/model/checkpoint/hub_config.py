@@ -4,7 +4,7 @@ from typing import Any
 
 from lab.errors import ConfigError
 from lab.model.leaves.layers import LayersConfig
-from lab.model.leaves.position import PositionConfig, Rope, Yarn, YarnOnGlobal
+from lab.model.leaves.position import PositionConfig, Rope, RopeBlended, RopeLinear, Yarn, YarnOnGlobal
 
 
 class HubConfig:
@@ -119,6 +119,9 @@ def _shortest(letters: str) -> tuple[str, str]:
 # Positions: rope_parameters, or rope_theta and rope_scaling of older folders.
 
 
+ROPE_TYPES = ("default", "linear", "llama3", "yarn")
+
+
 def rope_group(hub: HubConfig, default_base: float) -> HubConfig:
     """The rotary settings under today's names, from either spelling."""
     if hub.has("rope_parameters"):
@@ -130,19 +133,30 @@ def rope_group(hub: HubConfig, default_base: float) -> HubConfig:
     values["rope_type"] = values.get("rope_type") or "default"
     values["rope_theta"] = values.get("rope_theta") or default_base
     rope = HubConfig(values, f"{hub.source} rope")
-    if rope.text("rope_type") not in ("default", "yarn"):
-        raise rope.error("rope_type", "it can be default or yarn")
+    if rope.text("rope_type") not in ROPE_TYPES:
+        raise rope.error("rope_type", f"it can be {', '.join(ROPE_TYPES)}")
     rope.require(partial_rotary_factor=1.0, truncate=True)
     hub.require(partial_rotary_factor=1.0)
     return rope
 
 
 def plain_position(hub: HubConfig, default_base: float) -> Rope:
-    """RoPE, or YaRN whose temperature sits in cosine and sine."""
+    """RoPE, plain or stretched; YaRN's temperature sits in cosine and sine."""
     rope = rope_group(hub, default_base)
     base = rope.number("rope_theta")
     if rope.text("rope_type") == "default":
         return Rope("rope", base)
+    if rope.text("rope_type") == "linear":
+        return RopeLinear("rope_linear", base, rope.number("factor"))
+    if rope.text("rope_type") == "llama3":
+        return RopeBlended(
+            "rope_blended",
+            base,
+            rope.number("factor"),
+            rope.integer("original_max_position_embeddings"),
+            slow_turns=rope.number("low_freq_factor"),
+            fast_turns=rope.number("high_freq_factor"),
+        )
     yarn = Yarn(
         "yarn",
         base,
@@ -170,6 +184,17 @@ def latent_position(hub: HubConfig, default_base: float) -> Rope:
 def rope_parameters(position: PositionConfig) -> dict[str, Any]:
     """``rope_parameters`` of a position leaf."""
     assert isinstance(position, Rope)
+    if isinstance(position, RopeBlended):
+        return {
+            "rope_type": "llama3",
+            "rope_theta": position.base,
+            "factor": position.factor,
+            "original_max_position_embeddings": position.original_positions,
+            "low_freq_factor": position.slow_turns,
+            "high_freq_factor": position.fast_turns,
+        }
+    if isinstance(position, RopeLinear):
+        return {"rope_type": "linear", "rope_theta": position.base, "factor": position.factor}
     if not isinstance(position, Yarn):
         return {"rope_type": "default", "rope_theta": position.base}
     rotation = position.rotation(is_local=False)

@@ -24,9 +24,13 @@ class Rotation:
     magnitude: float = 1.0
     softmax_scale: float = 1.0
 
+    def plain_frequencies(self, dim: int) -> list[float]:
+        """``dim / 2`` angular frequencies in radians per position, before any stretching."""
+        return [self.base ** (-2 * i / dim) for i in range(dim // 2)]
+
     def inverse_frequencies(self, dim: int) -> list[float]:
         """``dim / 2`` angular frequencies in radians per position."""
-        plain = [self.base ** (-2 * i / dim) for i in range(dim // 2)]
+        plain = self.plain_frequencies(dim)
         if self.factor == 1.0:
             return plain
         low = max(math.floor(self._channel_turning(self.beta_fast, dim)), 0)
@@ -41,6 +45,35 @@ class Rotation:
         """The (fractional) channel that makes ``turns`` turns within the original length."""
         wavelength = self.original_positions / (turns * 2 * math.pi)
         return dim * math.log(wavelength) / (2 * math.log(self.base))
+
+
+@dataclass(frozen=True)
+class BlendedRotation(Rotation):
+    """Frequencies divided by ``stretch`` where a channel makes at most ``slow_turns`` turns within
+    ``original_positions``, left alone from ``fast_turns`` turns on, blended between (Llama 3.1).
+    """
+
+    stretch: float = 1.0
+    slow_turns: float = 1.0
+    fast_turns: float = 4.0
+
+    def inverse_frequencies(self, dim: int) -> list[float]:
+        frequencies = []
+        for plain in self.plain_frequencies(dim):
+            turns = self.original_positions * plain / (2 * math.pi)
+            kept = min(max((turns - self.slow_turns) / (self.fast_turns - self.slow_turns), 0.0), 1.0)
+            frequencies.append(plain * kept + plain / self.stretch * (1 - kept))
+        return frequencies
+
+
+@dataclass(frozen=True)
+class SlowedRotation(Rotation):
+    """All frequencies divided by ``stretch``: positions interpolated (arXiv 2306.15595)."""
+
+    stretch: float = 1.0
+
+    def inverse_frequencies(self, dim: int) -> list[float]:
+        return [plain / self.stretch for plain in self.plain_frequencies(dim)]
 
 
 @dataclass
@@ -76,6 +109,50 @@ class Rope(PositionConfig):
 
     def rotation(self, is_local: bool) -> Rotation | None:
         return Rotation(self.base)
+
+
+@dataclass
+class RopeLinear(Rope):
+    """Rotary on every layer with positions interpolated: all frequencies divided by ``factor`` (arXiv 2306.15595)."""
+
+    factor: float = 2.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(1 <= self.factor < math.inf, "model.position.factor", self.factor, "it must be at least 1")
+
+    def rotation(self, is_local: bool) -> Rotation | None:
+        return SlowedRotation(self.base, stretch=self.factor)
+
+
+@dataclass
+class RopeBlended(RopeLinear):
+    """Rotary of Llama 3.1 and later (arXiv 2407.21783): slow channels interpolated, fast ones kept, others blended.
+
+    A channel is slow below ``slow_turns`` turns within ``original_positions`` tokens, fast above ``fast_turns``; in
+    released files these are ``low_freq_factor`` and ``high_freq_factor``.
+    """
+
+    factor: float = 8.0
+    original_positions: int = 8_192
+    slow_turns: float = 1.0
+    fast_turns: float = 4.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive("model.position", original_positions=self.original_positions)
+        require_above_zero("model.position", slow_turns=self.slow_turns, fast_turns=self.fast_turns)
+        allowed = f"it must be above model.position.slow_turns={self.slow_turns}"
+        require(self.fast_turns > self.slow_turns, "model.position.fast_turns", self.fast_turns, allowed)
+
+    def rotation(self, is_local: bool) -> Rotation | None:
+        return BlendedRotation(
+            self.base,
+            original_positions=self.original_positions,
+            stretch=self.factor,
+            slow_turns=self.slow_turns,
+            fast_turns=self.fast_turns,
+        )
 
 
 @dataclass

@@ -22,7 +22,7 @@ from lab.model.leaves.sparse_latent import SparseLatent
 
 KINDS = {
     "linear_attention": ("none",),
-    "position": ("rope", "yarn", "yarn_on_global"),
+    "position": ("rope", "rope_linear", "rope_blended", "yarn", "yarn_on_global"),
     "feed_forward": ("swiglu",),
     "router": ("sigmoid",),
     "multi_token": ("none",),
@@ -139,7 +139,7 @@ def entries_k1(config: ModelConfig) -> Iterator[Entry]:
             yield parts.unused(at, "post_mlp_layernorm.weight", width)
         for entry in _attention_and_feed_forward(at, config, layer):
             # the release has no selection bias, transformers writes one
-            is_bias = entry.ours[0].endswith("selection_bias")
+            is_bias = any(name.endswith("selection_bias") for name in entry.ours)
             yield replace(entry, default=0.0) if is_bias else entry
 
 

@@ -63,7 +63,7 @@ LLAMA = Family(
     kinds={
         "attention": ("grouped_query",),
         "linear_attention": ("none",),
-        "position": ("rope", "yarn"),
+        "position": ("rope", "rope_linear", "rope_blended", "yarn"),
         "feed_forward": ("swiglu",),
         "router": ("none",),
         "residual": ("pre_norm",),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lab.model.checkpoint.families.base import Family
-from lab.model.checkpoint.hub_config import HubConfig, plain_position
+from lab.model.checkpoint.hub_config import HubConfig, rope_group
 from lab.model.checkpoint.layout import mixers, parts
 from lab.model.checkpoint.layout.entry import Entry
 from lab.model.config import ModelConfig
@@ -60,13 +60,14 @@ def write_trunk(config: ModelConfig) -> dict[str, Any]:
 
 def read(hub: HubConfig) -> ModelConfig:
     hub.require(use_sliding_window=False, k_ratio=1)
-    attention = _attention(hub)
+    attention, rope = _attention(hub), rope_group(hub, default_base=10_000.0)
+    rope.require(rope_type="default")
     return ModelConfig(
         name="motif_2" if hub.has("num_noise_heads") else "motif_2_6b",
         **read_trunk(hub),
         layers=LayersConfig(hub.integer("num_hidden_layers")),
         attention=attention,
-        position=plain_position(hub, default_base=10_000.0),
+        position=Rope("rope", rope.number("rope_theta")),
         feed_forward=PolyNorm("polynorm", hub.integer("intermediate_size")),
         router=NoRouter("none"),
         residual=PreNorm("pre_norm"),

@@ -167,7 +167,7 @@ SOLAR_OPEN = Family(
         **KINDS,
         "attention": ("grouped_query",),
         "linear_attention": ("none",),
-        "position": ("rope", "yarn"),
+        "position": ("rope", "rope_linear", "rope_blended", "yarn"),
     },
     matches=lambda hub: hub.text("model_type", "") == "solar_open",
     read=read,
