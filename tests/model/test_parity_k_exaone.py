@@ -14,6 +14,7 @@ from lab.model.decoder import Decoder
 from .parity import EQUATIONS, require_parity
 from .written_out import (
     LENGTH,
+    SEEDS,
     Tensors,
     made,
     one_step_further,
@@ -22,6 +23,7 @@ from .written_out import (
     rms,
     rope,
     softmax_attention,
+    some_sizes,
     some_tokens,
     swiglu,
 )
@@ -63,10 +65,13 @@ def clamped_experts(at: Tensors, x: Tensor, top_k: int, limit: float) -> Tensor:
 
 
 @pytest.mark.parametrize("clamped_layers", [2, 5])
-def test_k_exaone_2(clamped_layers: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("seed", SEEDS)
+def test_k_exaone_2(clamped_layers: int, seed: int, tmp_path: Path) -> None:
     limit, windows = 0.4, (None, 11, 6, 6, 6, None)  # the first window is wider, the last layer is global
     sizes = ("scale.layers=6", "scale.lead_window=11", f"scale.clamped_layers={clamped_layers}")
-    model, tensors = made("k_exaone_2", tmp_path, *sizes, f"model.feed_forward.limit={limit}")
+    model, tensors = made(
+        "k_exaone_2", tmp_path, *sizes, *some_sizes(seed), f"model.feed_forward.limit={limit}"
+    )
     tokens, eps = some_tokens(), model.config.norm.eps
     x = tensors["model.embed_tokens.weight"][tokens]
     for layer, window in enumerate(windows):

@@ -14,6 +14,7 @@ from lab.model.decoder import Decoder
 from .parity import EQUATIONS, require_parity
 from .written_out import (
     LENGTH,
+    SEEDS,
     Tensors,
     made,
     plain_frequencies,
@@ -22,6 +23,7 @@ from .written_out import (
     rms,
     rope,
     softmax_attention,
+    some_sizes,
     some_tokens,
 )
 
@@ -89,8 +91,9 @@ def motif_logits(model: Decoder, tensors: Tensors, tokens: Tensor, mixer: Mixer)
         ("motif_2", grouped_differential, ["scale.signal_per_noise=3"]),
     ],
 )
-def test_motif_2(name: str, mixer: Mixer, overrides: list[str], tmp_path: Path) -> None:
-    model, tensors = made(name, tmp_path, *overrides)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_motif_2(name: str, mixer: Mixer, overrides: list[str], seed: int, tmp_path: Path) -> None:
+    model, tensors = made(name, tmp_path, *overrides, *some_sizes(seed))
     tokens = some_tokens()
     expected = motif_logits(model, tensors, tokens, mixer)
     require_parity(name, EQUATIONS, model.logits(tokens[None])[0].double(), expected)

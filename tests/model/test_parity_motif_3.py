@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -14,6 +15,7 @@ from lab.model.leaves.position import Rotation
 from .parity import EQUATIONS, require_parity
 from .written_out import (
     LENGTH,
+    SEEDS,
     Tensors,
     made,
     one_step_further,
@@ -22,6 +24,7 @@ from .written_out import (
     rms,
     rope,
     softmax_attention,
+    some_sizes,
     some_tokens,
 )
 
@@ -120,8 +123,9 @@ def motif_3_hidden(model: Decoder, tensors: Tensors, tokens: Tensor) -> Tensor:
     return rms(streams.mean(1), tensors["model.norm.weight"], eps)
 
 
-def test_motif_3(tmp_path: Path) -> None:
-    model, tensors = made("motif_3", tmp_path, "scale.signal_per_noise=3")
+@pytest.mark.parametrize(("seed", "signal_heads"), [*zip(SEEDS, (3, 1, 2), strict=True)])
+def test_motif_3(seed: int, signal_heads: int, tmp_path: Path) -> None:
+    model, tensors = made("motif_3", tmp_path, f"scale.signal_per_noise={signal_heads}", *some_sizes(seed))
     tokens, eps = some_tokens(), model.config.norm.eps
     hidden = motif_3_hidden(model, tensors, tokens)
     expected = tensors.linear("lm_head", hidden)

@@ -2,17 +2,20 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor
 
 from .parity import EQUATIONS, require_parity
 from .written_out import (
     LENGTH,
+    SEEDS,
     Tensors,
     made,
     require_same_gradients,
     rms,
     softmax_attention,
+    some_sizes,
     some_tokens,
     swiglu,
 )
@@ -65,8 +68,9 @@ def solar_experts(at: Tensors, x: Tensor, top_k: int) -> Tensor:
     return torch.stack(rows) + swiglu(at.at("shared_experts"), x)
 
 
-def test_solar_open_2(tmp_path: Path) -> None:
-    model, tensors = made("solar_open_2", tmp_path)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_solar_open_2(seed: int, tmp_path: Path) -> None:
+    model, tensors = made("solar_open_2", tmp_path, *some_sizes(seed))
     config, tokens = model.config, some_tokens()
     softmax, linear = config.attention, config.linear_attention
     x = tensors["model.embed_tokens.weight"][tokens]
