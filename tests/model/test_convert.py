@@ -135,6 +135,15 @@ def test_a_model_that_no_house_released_keeps_our_names(tmp_path: Path) -> None:
     assert torch.equal(lab.load(tmp_path / "ours").head.weight, model.head.weight)
 
 
+@pytest.mark.usefixtures("cache")
+def test_a_run_whose_settings_were_changed_is_told(tmp_path: Path) -> None:
+    run = run_folder(tmp_path / "run", "llama")
+    text = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(text.replace("count: 2", "count: 3"))
+    with pytest.raises(ConfigError, match=r"it has tensors missing: blocks\.2\.mixer\.query\.weight"):
+        lab.load(run)
+
+
 # Targets
 
 

@@ -55,7 +55,7 @@ def _read_latent(hub: HubConfig) -> dict[str, int]:
 
 
 def read_k1(hub: HubConfig) -> ModelConfig:
-    hub = hub.with_defaults(routed_scaling_factor=2.5, n_group=8, topk_group=4)
+    hub = hub.with_defaults(routed_scaling_factor=2.5, n_group=8, topk_group=4, first_k_dense_replace=1)
     return ModelConfig(
         name="ax_k1",
         **_read_both(hub),
@@ -67,7 +67,9 @@ def read_k1(hub: HubConfig) -> ModelConfig:
 
 
 def read_k2(hub: HubConfig) -> ModelConfig:
-    hub = hub.with_defaults(routed_scaling_factor=2.5, gated_norm_rank=16)
+    hub = hub.with_defaults(routed_scaling_factor=2.5, gated_norm_rank=16, first_k_dense_replace=1)
+    if hub.has("layer_types") and set(hub.items("layer_types")) != {"indexed_attention"}:
+        raise hub.error("layer_types", "every layer must be indexed_attention")
     return ModelConfig(
         name="ax_k2",
         **_read_both(hub),

@@ -37,7 +37,7 @@ EXPERTS, SHARED = "num_experts", "num_shared_experts"
 
 
 def read(hub: HubConfig) -> ModelConfig:
-    hub = hub.with_defaults(routed_scaling_factor=2.5)
+    hub = hub.with_defaults(routed_scaling_factor=2.5, first_k_dense_replace=1)
     second = hub.has("sliding_windows") or hub.has("swiglu_limits")
     rope = rope_group(hub, default_base=1e6)
     rope.require(rope_type="default")

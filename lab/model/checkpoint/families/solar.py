@@ -38,7 +38,7 @@ KINDS = {
 def _read_both(hub: HubConfig) -> dict[str, Any]:
     """The fields that both generations have alike. No layer is dense, so ``intermediate_size`` is never
     used."""
-    hub.require(first_k_dense_replace=0)
+    hub.require(first_k_dense_replace=0, use_qk_norm=False)
     return {
         **read_trunk(hub),
         "feed_forward": SwiGLU(
@@ -65,7 +65,7 @@ def read(hub: HubConfig) -> ModelConfig:
 
 def read_second(hub: HubConfig) -> ModelConfig:
     hub = hub.with_defaults(head_dim=128)
-    hub.require(use_rope=False, use_qk_norm=False, use_gqa_gate=True, use_gqa_gate_bias=False)
+    hub.require(use_rope=False, use_gqa_gate=True, use_gqa_gate_bias=False)
     hub.require(kda_use_full_proj=False, hc_rate=0)
     linear = hub.group("linear_attn_config")
     linear.require(num_kv_heads=linear.integer("num_heads"))
