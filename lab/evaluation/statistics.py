@@ -26,3 +26,23 @@ def bootstrap_ratio(
     drawn = generator.multinomial(units, np.full(units, 1 / units), size=resamples)
     low, high = np.quantile((drawn @ numerators) / (drawn @ denominators), [0.025, 0.975])
     return float(low), float(high)
+
+
+def mcnemar_exact(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+    """Two-sided exact p-value that two models answer the same items ``[N]`` equally well (McNemar 1947).
+
+    Of the items that one alone answers rightly, each model has half, binomially, where they are equally good.
+    """
+    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    discordant, fewer = only_first + only_second, min(only_first, only_second)
+    tail = sum(math.comb(discordant, count) for count in range(fewer + 1)) / 2**discordant
+    return min(1.0, 2 * tail)
+
+
+def bootstrap_difference(
+    first: NDArray[np.float64], second: NDArray[np.float64], seed: int, resamples: int = 2000
+) -> tuple[float, float]:
+    """95 % percentile bootstrap interval of ``mean(first - second)`` over the same items ``[N]``."""
+    differences = first - second
+    ones = np.ones(len(differences), np.int64)
+    return bootstrap_ratio(differences, ones, seed, resamples)

@@ -1,0 +1,126 @@
+"""Items that a seed writes: arithmetic in words, keys to be found in long text, associations to be recalled."""
+
+import random
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from lab.evaluation.korean import sentences
+from lab.evaluation.probes import ChoiceItem
+from lab.evaluation.tasks.task import HeldOutText, documents_of, rank
+
+CHOICES = 4
+SHOTS = 3
+"""Solved problems before the one that is asked, so that a model that only continues text knows the form."""
+
+HAYSTACK_CHARACTERS = 1200
+"""Korean text around the keys, about a thousand tokens of a small vocabulary."""
+
+NAMES = ("은행나무", "소나무", "단풍나무", "느티나무", "대나무", "밤나무", "감나무", "버드나무")
+SYLLABLES = tuple("가나다라마바사아자차카타파하거너더러머버")
+
+PROBLEMS: dict[str, dict[str, str]] = {
+    "ko": {"+": "{a} 더하기 {b}의 값은", "-": "{a} 빼기 {b}의 값은", "*": "{a} 곱하기 {b}의 값은"},
+    "en": {"+": "The sum of {a} and {b} is", "-": "{a} minus {b} is", "*": "{a} times {b} is"},
+}
+
+
+def arithmetic(language: str, text: HeldOutText, num_items: int, seed: int) -> tuple[ChoiceItem, ...]:
+    """One operation on numbers up to 99 after :data:`SHOTS` solved ones; wrong results are near the right one."""
+    return _written(partial(_problem, language), f"arithmetic_{language}", num_items, seed)
+
+
+arithmetic_ko = partial(arithmetic, "ko")
+arithmetic_en = partial(arithmetic, "en")
+
+
+def associative_recall(text: HeldOutText, num_items: int, seed: int) -> tuple[ChoiceItem, ...]:
+    """Eight syllables, each with a number, and one of the syllables again: which number went with it?
+
+    The wrong numbers are others of the list. After Arora et al., "Zoology" (arXiv 2312.04927).
+    """
+    return _written(_recall, "associative_recall", num_items, seed)
+
+
+def key_retrieval_ko(text: HeldOutText, num_items: int, seed: int) -> tuple[ChoiceItem, ...]:
+    """Four sentences that each give a tree a number, spread over held-out sentences; one number is asked for.
+
+    The wrong numbers are those of the other trees. The place of the right sentence goes through the whole text.
+    """
+    pool = [
+        sentence
+        for document in documents_of(text, "ko", seed)
+        for sentence in sentences(document.text)
+        if 15 <= len(sentence) <= 160
+    ]
+    if sum(map(len, pool)) < HAYSTACK_CHARACTERS:
+        return ()
+    return _written(partial(_haystack, pool), "key_retrieval_ko", num_items, seed)
+
+
+Write = Callable[[random.Random, int], tuple[str, list[str]]]
+"""From a source of chance and the answer's number to a context and choices, the right one first."""
+
+
+def _written(write: Write, name: str, num_items: int, seed: int) -> tuple[ChoiceItem, ...]:
+    """``num_items`` different items, as many with each place of the answer."""
+    made: dict[str, ChoiceItem] = {}
+    for number in range(num_items // CHOICES * CHOICES):
+        for attempt in range(100):
+            draw = random.Random(rank(seed, name, number, attempt))
+            context, (right, *wrong) = write(draw, number)
+            if context not in made:
+                break
+        place = number % CHOICES
+        made[context] = ChoiceItem(
+            context, (*wrong[:place], right, *wrong[place:]), place, f"{name}/{number}"
+        )
+    return tuple(made.values())
+
+
+def _problem(language: str, draw: random.Random, number: int) -> tuple[str, list[str]]:
+    problems = [_one_problem(language, draw) for _ in range(SHOTS + 1)]
+    *shown, (question, result) = problems
+    context = "\n".join([*(f"{words} {value}" for words, value in shown), question])
+    near = [result + shift for shift in (-20, -11, -10, -2, -1, 1, 2, 10, 11, 20) if result + shift >= 0]
+    same = [value for value in near if len(str(value)) == len(str(result))]
+    wrong = draw.sample(same if len(same) >= CHOICES - 1 else near, CHOICES - 1)
+    return context, [f" {value}" for value in (result, *wrong)]
+
+
+def _one_problem(language: str, draw: random.Random) -> tuple[str, int]:
+    sign = draw.choice("+-*")
+    if sign == "*":
+        a, b = draw.randint(2, 9), draw.randint(2, 9)
+    else:
+        b, a = sorted((draw.randint(1, 99), draw.randint(1, 99)))
+    result = {"+": a + b, "-": a - b, "*": a * b}[sign]
+    return PROBLEMS[language][sign].format(a=a, b=b), result
+
+
+def _recall(draw: random.Random, number: int) -> tuple[str, list[str]]:
+    keys, values = draw.sample(SYLLABLES, 8), draw.sample(range(10), 8)
+    listed = " ".join(f"{key} {value}" for key, value in zip(keys, values, strict=True))
+    asked = draw.randrange(8)
+    wrong = draw.sample([value for value in values if value != values[asked]], CHOICES - 1)
+    return f"{listed} {keys[asked]}", [f" {value}" for value in (values[asked], *wrong)]
+
+
+def _haystack(pool: list[str], draw: random.Random, number: int) -> tuple[str, list[str]]:
+    text = list(_until(pool, draw))
+    names, values = draw.sample(NAMES, CHOICES), draw.sample(range(1000, 10000), CHOICES)
+    lines = [f"{name}의 번호는 {value}" for name, value in zip(names, values, strict=True)]
+    right = len(text) * (number // CHOICES % 10) // 10
+    places = [right, *(draw.randint(0, len(text)) for _ in range(CHOICES - 1))]
+    for place, line in sorted(zip(places, lines, strict=True), reverse=True):
+        text.insert(place, line)
+    return "\n".join([*text, f"{names[0]}의 번호는"]), [f" {value}" for value in values]
+
+
+def _until(pool: list[str], draw: random.Random) -> Iterator[str]:
+    """Different sentences of ``pool`` in random order, :data:`HAYSTACK_CHARACTERS` of them."""
+    size = 0
+    for sentence in draw.sample(pool, len(pool)):
+        if size >= HAYSTACK_CHARACTERS:
+            return
+        size += len(sentence) + 1
+        yield sentence
