@@ -4,9 +4,10 @@ from typing import Any
 
 from lab.data.corpus import Corpus
 from lab.evaluation.config import EvaluationConfig
+from lab.evaluation.items import Probe
 from lab.evaluation.likelihood import draw_documents, measure
 from lab.evaluation.particles import particle_probes
-from lab.evaluation.probes import Probe, score_probe
+from lab.evaluation.probes import score_probe
 from lab.evaluation.speed import decode_tokens_per_second
 from lab.model.decoder import Decoder
 

@@ -10,8 +10,8 @@ written. It asks what the noun does in the sentence, which the words after it te
 from collections.abc import Callable, Iterator, Sequence
 
 from lab.data.document import Document, hangul_share
+from lab.evaluation.items import Candidate, ChoiceItem, Probe, draw_items
 from lab.evaluation.korean import CASES, OBJECT, Occurrence, case_particles, sentences
-from lab.evaluation.probes import Candidate, ChoiceItem, Probe, draw_items
 
 MIN_CHARACTERS, MAX_CHARACTERS = 15, 80
 """Length of the sentences that are asked about."""

@@ -1,13 +1,18 @@
-"""Scores of a task's items: log-likelihood of each choice after its context, per byte of the choice.
+"""Scores of a task's items, from the log-likelihood of each choice after its context.
 
-The score of choice ``c`` after context ``x`` is ``log p(c | x) / bytes(c)``, natural logarithm, in UTF-8 bytes;
-the choice with the highest score is the model's answer (``acc_bytes`` of the LM Evaluation Harness).
+The choice with the highest score is the model's answer. A task's kind says which score, of choice ``c`` after
+context ``x``:
+
+* ``per_byte``: ``log p(c | x) / bytes(c)``, natural logarithm, bytes of UTF-8; ``acc_bytes`` of the LM Evaluation
+  Harness;
+* ``information``: ``log p(c | x) - log p(c)``, how much the context speaks for the choice, so that a choice that is
+  common anyway gains nothing; ``acc_mutual_info`` of the harness.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise, takewhile
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,9 +20,11 @@ from numpy.typing import NDArray
 
 from lab.data.tokenizer import Tokenizer
 from lab.errors import ConfigError
+from lab.evaluation.items import Probe
 from lab.evaluation.likelihood import NOT_SCORED, LanguageModel, encode, evaluating
-from lab.evaluation.probes import Probe
 from lab.evaluation.statistics import wilson_interval
+
+Score = Literal["per_byte", "information"]
 
 Progress = Callable[[int, int], None]
 """Called with how many texts are scored, and of how many."""
@@ -28,7 +35,7 @@ class TaskScore:
     """How a model did on the N items of a task.
 
     ``correct [N]`` says item by item whether the right choice scored best, so that two models can be compared on
-    the same items; ``margins [N]`` are nats per byte by which it scored better than the best wrong one.
+    the same items; ``margins [N]`` say by how much it scored better than the best wrong one.
     ``truncated`` items had contexts longer than the window, of which the end was read.
     """
 
@@ -70,6 +77,7 @@ def score_task(
     tokenizer: Tokenizer,
     window: int,
     batch_tokens: int,
+    score: Score = "per_byte",
     progress: Progress | None = None,
 ) -> TaskScore:
     """Ask ``model`` every item of ``task``; rows of like length share a batch of ``batch_tokens`` places at most.
@@ -77,9 +85,13 @@ def score_task(
     Raises :class:`ConfigError` for a choice longer than ``window`` tokens and for likelihoods that are no numbers.
     """
     asked = [(item.context, choice) for item in task.items for choice in item.choices]
-    nats, truncated = continuation_nats(model, tokenizer, asked, window, batch_tokens, progress)
+    alone = [("", choice) for _, choice in asked] if score == "information" else []
+    nats, truncated = continuation_nats(model, tokenizer, asked + alone, window, batch_tokens, progress)
     require_finite(nats, task.name)
-    scores = nats / [-len(choice.encode()) for _, choice in asked]
+    if alone:
+        scores = nats[len(asked) :] - nats[: len(asked)]
+    else:
+        scores = nats / [-len(choice.encode()) for _, choice in asked]
     correct, margins, start = [], [], 0
     shortened = 0
     for item in task.items:

@@ -8,9 +8,10 @@ import pytest
 
 from lab.data.document import Document
 from lab.errors import ConfigError
+from lab.evaluation.items import Candidate, ChoiceItem, Probe, draw_items
 from lab.evaluation.korean import OBJECT
 from lab.evaluation.particles import particle_probes
-from lab.evaluation.probes import Candidate, ChoiceItem, Probe, draw_items, score_probe
+from lab.evaluation.probes import score_probe
 from tests.evaluation.stand_ins import CharacterTokenizer, StandIn, document, judge_of_texts, uniform
 
 NOUNS = ("세금", "기기", "주택", "서버", "설정", "자료", "법률", "회사")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from lab.data.document import Pair
-from lab.evaluation.probes import Candidate, ChoiceItem, draw_items
+from lab.evaluation.items import Candidate, ChoiceItem, draw_items
 from lab.evaluation.tasks.task import HeldOutText, nearest_in_length, place_answer, rank
 
 WRONG = 3

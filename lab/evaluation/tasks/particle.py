@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from lab.evaluation.items import ChoiceItem, draw_items
 from lab.evaluation.particles import Choices, allomorphs, candidates, roles
-from lab.evaluation.probes import ChoiceItem, draw_items
 from lab.evaluation.tasks.task import HeldOutText, at_word_boundary, documents_of
 
 

@@ -5,8 +5,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from lab.data.document import Document, hangul_share
+from lab.evaluation.items import Candidate, ChoiceItem, draw_items
 from lab.evaluation.korean import sentences
-from lab.evaluation.probes import Candidate, ChoiceItem, draw_items
 from lab.evaluation.tasks.task import HeldOutText, documents_of, nearest_in_length, place_answer, rank
 
 WRONG = 3

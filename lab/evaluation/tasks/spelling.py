@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 
 from lab.data.document import Document
+from lab.evaluation.items import Candidate, ChoiceItem, draw_items
 from lab.evaluation.korean import sentences
-from lab.evaluation.probes import Candidate, ChoiceItem, draw_items
 from lab.evaluation.tasks.task import HeldOutText, documents_of, place_answer, rank
 
 VOWELS, FINALS = 21, 28

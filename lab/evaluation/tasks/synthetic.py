@@ -4,8 +4,8 @@ import random
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from lab.evaluation.items import ChoiceItem
 from lab.evaluation.korean import sentences
-from lab.evaluation.probes import ChoiceItem
 from lab.evaluation.tasks.task import HeldOutText, documents_of, rank
 
 CHOICES = 4

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from lab.data.document import Document, Pair
 from lab.errors import ConfigError
-from lab.evaluation.probes import ChoiceItem, Probe
+from lab.evaluation.items import ChoiceItem, Probe
 
 MAX_DOCUMENTS = 4096
 """Documents that a construction reads at most; a hash of seed and id says which."""
@@ -100,10 +100,8 @@ def place_answer(context: str, right: str, wrong: Sequence[str], document: str, 
 def at_word_boundary(item: ChoiceItem) -> ChoiceItem:
     """``item`` with the beginning of an unfinished word moved from its context into every choice."""
     kept = item.context.rstrip()
-    if kept != item.context:
-        head = kept
-    else:
-        head = item.context[: max(item.context.rfind(" "), item.context.rfind("\n"), 0)]
+    last_blank = max(item.context.rfind(" "), item.context.rfind("\n"), 0)
+    head = kept if kept != item.context else item.context[:last_blank]
     tail = item.context[len(head) :]
     return replace(item, context=head, choices=tuple(tail + choice for choice in item.choices))
 
