@@ -51,7 +51,8 @@ def convert_checkpoint(container: DictConfig, overrides: list[str]) -> None:
 
     from lab.convert import convert
 
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    for kind in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(kind, lambda number, frame: sys.exit(128 + number))
     columns = (TextColumn("writing"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("writing", total=None)
