@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from lab.errors import ConfigError
+from lab.evaluation.tasks.catalogue import select_tasks
 
 
 @dataclass
@@ -59,6 +60,33 @@ class EvaluationConfig:
                 raise ConfigError(
                     f"{key}={length} cannot be used: it must be at most model.max_positions={max_positions}."
                 )
+
+
+@dataclass
+class SuiteConfig(EvaluationConfig):
+    """What ``experiments.evaluate`` measures, beyond what a race does.
+
+    ``tasks`` null = every task, [] = none. ``sequence_length`` stands for the length the model was trained at, null =
+    the run's own, or 1024 where that isn't known. Bits per byte are measured in texts of ``long_context`` times
+    that length, or as many tokens as the model has positions; ``max_bytes`` of text of each kind are read. A task's
+    item has a ``window`` of tokens, null = as many as the model has positions.
+    """
+
+    tasks: list[str] | None = None
+    intrinsic: bool = True
+    long_context: int = 4
+    window: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_at_least(1, "evaluation.long_context", self.long_context)
+        if self.window is not None:
+            _require_at_least(1, "evaluation.window", self.window, "null or ")
+        select_tasks(self.tasks)
+        if not self.intrinsic and self.tasks == []:
+            raise ConfigError(
+                "evaluation.tasks=[] leaves nothing to measure: evaluation.intrinsic must be true."
+            )
 
 
 def _require_at_least(least: int, key: str, value: int, otherwise: str = "") -> None:

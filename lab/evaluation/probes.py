@@ -30,14 +30,14 @@ def score_probe(
         "num_items": len(probe.items),
         "low": low,
         "high": high,
-        "fewest_tokens": _fewest_tokens(probe, tokenizer),
+        "fewest_tokens": fewest_tokens(probe, tokenizer),
         "requested_items": probe.requested,
         "documents": len({item.document for item in probe.items}),
         "manifest": probe.manifest,
     }
 
 
-def _fewest_tokens(probe: Probe, tokenizer: Tokenizer) -> float:
+def fewest_tokens(probe: Probe, tokenizer: Tokenizer) -> float:
     """Accuracy of a guess among the choices that make the text of fewest tokens."""
     credit = 0.0
     for item in probe.items:

@@ -12,7 +12,7 @@ context ``x``:
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise, takewhile
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,9 +22,9 @@ from lab.data.tokenizer import Tokenizer
 from lab.errors import ConfigError
 from lab.evaluation.items import Probe
 from lab.evaluation.likelihood import NOT_SCORED, LanguageModel, encode, evaluating
+from lab.evaluation.probes import fewest_tokens
 from lab.evaluation.statistics import wilson_interval
-
-Score = Literal["per_byte", "information"]
+from lab.evaluation.tasks.task import Score
 
 Progress = Callable[[int, int], None]
 """Called with how many texts are scored, and of how many."""
@@ -36,7 +36,8 @@ class TaskScore:
 
     ``correct [N]`` says item by item whether the right choice scored best, so that two models can be compared on
     the same items; ``margins [N]`` say by how much it scored better than the best wrong one.
-    ``truncated`` items had contexts longer than the window, of which the end was read.
+    ``truncated`` items had contexts longer than the window, of which the end was read. ``fewest_tokens`` is what the
+    tokenizer alone gives away: the accuracy of always taking the text of fewest tokens.
     """
 
     task: str
@@ -47,6 +48,7 @@ class TaskScore:
     documents: int
     requested: int
     truncated: int
+    fewest_tokens: float
 
     @property
     def accuracy(self) -> float:
@@ -88,10 +90,8 @@ def score_task(
     alone = [("", choice) for _, choice in asked] if score == "information" else []
     nats, truncated = continuation_nats(model, tokenizer, asked + alone, window, batch_tokens, progress)
     require_finite(nats, task.name)
-    if alone:
-        scores = nats[len(asked) :] - nats[: len(asked)]
-    else:
-        scores = nats / [-len(choice.encode()) for _, choice in asked]
+    sizes = [len(choice.encode()) for _, choice in asked]
+    scores = nats[len(asked) :] - nats[: len(asked)] if alone else -nats / sizes
     correct, margins, start = [], [], 0
     shortened = 0
     for item in task.items:
@@ -112,6 +112,7 @@ def score_task(
         documents,
         task.requested,
         shortened,
+        fewest_tokens(task, tokenizer),
     )
 
 

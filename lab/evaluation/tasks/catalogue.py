@@ -26,13 +26,31 @@ _KINDS = (
     TaskKind(
         "next_sentence_ko",
         "follows a text",
-        "up to 400 characters of a held-out document; its next sentence, or ones from other documents of the same "
-        "source with the nearest lengths",
+        "up to 400 characters of a held-out document; its next sentence, or ones from documents of other sources with "
+        "the nearest lengths",
         4,
         "ko",
         passages.next_sentence_ko,
+        "information",
     ),
-    TaskKind("next_sentence_en", "follows a text", "the same in English", 4, "en", passages.next_sentence_en),
+    TaskKind(
+        "next_sentence_en",
+        "follows a text",
+        "the same in English",
+        4,
+        "en",
+        passages.next_sentence_en,
+        "information",
+    ),
+    TaskKind(
+        "near_sentence_ko",
+        "follows a text closely",
+        "the same in Korean with wrong sentences of the same source, a law among laws",
+        4,
+        "ko",
+        passages.near_sentence_ko,
+        "information",
+    ),
     TaskKind(
         "article_cloze",
         "knows which word fits",
@@ -49,6 +67,7 @@ _KINDS = (
         4,
         "ko, en",
         pairing.ko_to_en,
+        "information",
     ),
     TaskKind(
         "pairing_en_ko",
@@ -57,6 +76,7 @@ _KINDS = (
         4,
         "ko, en",
         pairing.en_to_ko,
+        "information",
     ),
     TaskKind(
         "hangul_spelling",
@@ -94,6 +114,7 @@ _KINDS = (
         4,
         "ko",
         synthetic.key_retrieval_ko,
+        max_items=80,
     ),
     TaskKind(
         "associative_recall",

@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 
 from lab.data.document import Document, hangul_share
 from lab.evaluation.items import Candidate, ChoiceItem, draw_items
@@ -18,14 +19,19 @@ MIN_HANGUL_SHARE = 0.5
 MIN_WORD = 2
 
 
-def next_sentence_ko(text: HeldOutText, num_items: int, seed: int) -> tuple[ChoiceItem, ...]:
-    """Which sentence follows? Wrong ones stand in other Korean documents of the same source, equally long."""
-    return draw_items(_next_sentences(documents_of(text, "ko", seed), seed), num_items, seed)
+def next_sentence(
+    language: str, near: bool, text: HeldOutText, num_items: int, seed: int
+) -> tuple[ChoiceItem, ...]:
+    """Which sentence follows? Wrong ones are as long and stand in other documents of ``language``.
+
+    With ``near`` these are of the same source, a law among laws, otherwise of another source where there is one.
+    """
+    return draw_items(_next_sentences(documents_of(text, language, seed), near, seed), num_items, seed)
 
 
-def next_sentence_en(text: HeldOutText, num_items: int, seed: int) -> tuple[ChoiceItem, ...]:
-    """:func:`next_sentence_ko` of English documents."""
-    return draw_items(_next_sentences(documents_of(text, "en", seed), seed), num_items, seed)
+next_sentence_ko = partial(next_sentence, "ko", False)
+next_sentence_en = partial(next_sentence, "en", False)
+near_sentence_ko = partial(next_sentence, "ko", True)
 
 
 def article_cloze(text: HeldOutText, num_items: int, seed: int) -> tuple[ChoiceItem, ...]:
@@ -38,25 +44,24 @@ def _usable(document: Document) -> list[str]:
     return [one for one in sentences(document.text) if MIN_CHARACTERS <= len(one) <= MAX_CHARACTERS]
 
 
-def _next_sentences(documents: list[Document], seed: int) -> Iterator[Candidate]:
-    by_source: dict[str, dict[str, list[str]]] = defaultdict(dict)
-    for document in documents:
-        by_source[document.source][document.id] = _usable(document)
+def _next_sentences(documents: list[Document], near: bool, seed: int) -> Iterator[Candidate]:
+    usable = {document.id: _usable(document) for document in documents}
+    several = len({document.source for document in documents}) > 1
     for document in documents:
         others = [
-            one
-            for name, found in by_source[document.source].items()
-            if name != document.id
-            for one in found
-            if one not in document.text
+            sentence
+            for other in documents
+            if other.id != document.id and (near or not several) == (other.source == document.source)
+            for sentence in usable[other.id]
+            if sentence not in document.text
         ]
         before = ""
         for sentence in sentences(document.text):
             if before.strip() and MIN_CHARACTERS <= len(sentence) <= MAX_CHARACTERS:
                 wrong = nearest_in_length(others, sentence, WRONG, seed, document.id)
                 if len(wrong) == WRONG:
-                    context, *choices = before, f"\n{sentence}", *(f"\n{one}" for one in wrong)
-                    item = place_answer(context, choices[0], choices[1:], document.id, seed)
+                    choices = [f"\n{one}" for one in wrong]
+                    item = place_answer(before, f"\n{sentence}", choices, document.id, seed)
                     yield Candidate(item, sentence)
             before = _end_of(f"{before}\n{sentence}".strip())
 

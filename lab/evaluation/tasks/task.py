@@ -7,7 +7,7 @@ any tokenizer cuts between the two, and what follows the context can be scored o
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Protocol
+from typing import Literal, Protocol
 
 from lab.data.document import Document, Pair
 from lab.errors import ConfigError
@@ -31,6 +31,9 @@ class HeldOutText(Protocol):
         """Aligned Korean and English messages of ``split``."""
 
 
+Score = Literal["per_byte", "information"]
+"""How choices are compared; :mod:`lab.evaluation.scoring` has the equations."""
+
 Build = Callable[[HeldOutText, int, int], Sequence[ChoiceItem]]
 """From text, the number of items wanted and a seed to items, fewer or none where the text holds no more."""
 
@@ -39,7 +42,8 @@ Build = Callable[[HeldOutText, int, int], Sequence[ChoiceItem]]
 class TaskKind:
     """One task: the ability it asks for, how its items are made, and how many choices each has.
 
-    ``synthetic`` items need no corpus, or take nothing but words from it.
+    ``synthetic`` items need no corpus. ``score`` is how choices are compared.
+    ``max_items`` bounds a task whose items are long.
     """
 
     name: str
@@ -48,7 +52,9 @@ class TaskKind:
     choices: int
     language: str
     build: Build
+    score: Score = "per_byte"
     synthetic: bool = False
+    max_items: int | None = None
 
     @property
     def chance(self) -> float:
@@ -58,6 +64,7 @@ class TaskKind:
 
 def make_task(kind: TaskKind, text: HeldOutText, num_items: int, seed: int) -> Probe | None:
     """The items of ``kind`` from ``text``; None where the text holds none, such as pairs in a plain folder."""
+    num_items = min(num_items, kind.max_items or num_items)
     items = tuple(kind.build(text, num_items, seed))
     for item in items:
         require_choices(item)
