@@ -3,6 +3,7 @@
 python -m experiments.evaluate checkpoint=runs/first_race/k_exaone-s0 baseline=untrained
 python -m experiments.evaluate checkpoint=released/model evaluation=quick format=json
 python -m experiments.evaluate export=harness_tasks
+python -m experiments.evaluate catalogue=show
 """
 
 import json
@@ -32,11 +33,12 @@ FORMATS = ("table", "markdown", "json")
 
 @dataclass
 class EvaluateSettings:
-    """See ``conf/evaluate.yaml``; one of ``checkpoint`` and ``export`` is given."""
+    """See ``conf/evaluate.yaml``; one of ``checkpoint``, ``export`` and ``catalogue`` is given."""
 
     checkpoint: str | None
     baseline: str | None
     export: str | None
+    catalogue: str | None
     evaluation: SuiteConfig
     tracker: TrackerConfig
     format: str
@@ -49,7 +51,9 @@ class EvaluateSettings:
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
             raise ConfigError(f"format={self.format} is unknown: it can be {', '.join(FORMATS)}.")
-        if self.checkpoint is None and self.export is None:
+        if self.catalogue not in (None, "show", "pin"):
+            raise ConfigError(f"catalogue={self.catalogue} is unknown: it can be show or pin.")
+        if self.checkpoint is None and self.export is None and self.catalogue is None:
             raise ConfigError("checkpoint is missing: it must be a folder with a trained model.")
         if self.export is not None and Path(self.export).exists():
             raise ConfigError(
@@ -63,8 +67,13 @@ class EvaluateSettings:
 def evaluate_checkpoint(container: DictConfig, overrides: list[str]) -> None:
     """Measure or export, then print tables or JSON; progress goes to standard error."""
     settings: EvaluateSettings = typed(container, EvaluateSettings)
+    if settings.catalogue is not None:
+        _catalogue(settings)
     if settings.export is not None:
-        _export(settings, Path(settings.export))
+        from lab.evaluate import export
+
+        export(settings.checkpoint, settings.data, settings.evaluation, Path(settings.export), _say)
+        return
     if settings.checkpoint is not None:
         _measure(settings, settings.checkpoint)
 
@@ -100,15 +109,18 @@ def _measure(settings: EvaluateSettings, checkpoint: str) -> None:
     _say(f"results: {folder / 'results.json'}")
 
 
-def _export(settings: EvaluateSettings, target: Path) -> None:
-    from lab.evaluate import find, held_out_text
-    from lab.evaluation.suite import make_suite
-    from lab.evaluation.tasks.export import export_tasks
+def _catalogue(settings: EvaluateSettings) -> None:
+    """Print the tasks that there are; ``pin`` first writes down the items that the default corpus gives them."""
+    from lab.evaluation.tasks.catalogue import TASKS
+    from lab.evaluation.tasks.pins import read_pins
+    from lab.report.evaluation import catalogue_table
+    from lab.report.tables import to_markdown
 
-    run = find(settings.checkpoint).run if settings.checkpoint else None
-    suite = make_suite(held_out_text(run, settings.data, _say), settings.evaluation)
-    export_tasks(suite.tasks, target)
-    _say(f"{len(suite.tasks)} tasks: lm_eval --include_path {target} --tasks lab ...")
+    if settings.catalogue == "pin":
+        from lab.evaluate import pin
+
+        pin(settings.evaluation, _say)
+    print(to_markdown(catalogue_table(TASKS.values(), read_pins())), end="")
 
 
 def _say(line: str) -> None:

@@ -14,6 +14,8 @@ from lab.errors import ConfigError
 from lab.evaluation.config import SuiteConfig
 from lab.evaluation.subject import UNKNOWN_LENGTH, Subject
 from lab.evaluation.suite import Watch, compare_tasks, make_suite, run_suite
+from lab.evaluation.tasks.export import GROUP, export_tasks
+from lab.evaluation.tasks.pins import PINS, pins_of
 from lab.face import is_run, load_config, load_tokenizer, load_with_tokenizer, open_checkpoint
 from lab.job import cache_directory, choose_device
 from lab.model.checkpoint.family import FAMILIES
@@ -186,6 +188,25 @@ def evaluate(job: Job, watch: Watch, progress: Callable[[str], None] = print) ->
         tracker.log({"tokens": subject.trained_tokens or 0, **headline(results)})
         tracker.artifact(f"{run.directory.name}-evaluation", "results", folder / "results.json", {})
     return folder, results
+
+
+def export(
+    checkpoint: str | None,
+    data: DataConfig | None,
+    evaluation: SuiteConfig,
+    target: Path,
+    progress: Callable[[str], None] = print,
+) -> None:
+    """Write the tasks that :func:`evaluate` would ask of ``checkpoint`` for the LM Evaluation Harness."""
+    run = find(checkpoint).run if checkpoint is not None else None
+    tasks = make_suite(held_out_text(run, data, progress), evaluation).tasks
+    export_tasks(tasks, target)
+    progress(f"{len(tasks)} tasks; to run them: lm_eval --include_path {target} --tasks {GROUP} ...")
+
+
+def pin(evaluation: SuiteConfig, progress: Callable[[str], None] = print) -> None:
+    """Write down the items that the default corpus gives each task."""
+    write_json(PINS, pins_of(make_suite(held_out_text(None, None, progress), evaluation).tasks))
 
 
 def headline(results: dict[str, Any]) -> dict[str, float]:

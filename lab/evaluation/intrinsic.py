@@ -15,9 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from lab.data.document import Document
-from lab.data.tokenizer import Tokenizer
 from lab.errors import ConfigError
-from lab.evaluation.likelihood import LanguageModel, evaluating
+from lab.evaluation.likelihood import LanguageModel, TextTokenizer, evaluating
 from lab.evaluation.scoring import Progress, require_finite, token_edges
 from lab.evaluation.statistics import bootstrap_ratio
 
@@ -54,7 +53,7 @@ class PositionBits:
 
 def bits_by_position(
     documents: Sequence[Document],
-    tokenizer: Tokenizer,
+    tokenizer: TextTokenizer,
     model: LanguageModel,
     trained_length: int,
     window: int,
@@ -94,7 +93,7 @@ def bits_by_position(
 
 
 def long_texts(
-    documents: Sequence[Document], tokenizer: Tokenizer, window: int
+    documents: Sequence[Document], tokenizer: TextTokenizer, window: int
 ) -> list[tuple[list[int], str]]:
     """Tokens and text of consecutive pieces of ``documents`` joined, ``window`` tokens each and the last one less.
 
@@ -120,7 +119,7 @@ def long_texts(
     return pieces
 
 
-def byte_ends(tokenizer: Tokenizer, ids: Sequence[int], text: str, ends: Sequence[int]) -> list[int]:
+def byte_ends(tokenizer: TextTokenizer, ids: Sequence[int], text: str, ends: Sequence[int]) -> list[int]:
     """How many bytes of ``text`` the first ``end`` tokens hold, for each of ``ends``.
 
     A character that an end cuts in two counts after it. The last token ends the text.
@@ -133,7 +132,7 @@ def byte_ends(tokenizer: Tokenizer, ids: Sequence[int], text: str, ends: Sequenc
     ]
 
 
-def _characters(tokenizer: Tokenizer, ids: Sequence[int], text: str) -> int:
+def _characters(tokenizer: TextTokenizer, ids: Sequence[int], text: str) -> int:
     """Whole characters of ``text`` that ``ids``, its first tokens, hold."""
     read = tokenizer.decode(ids)
     if not text.startswith(read):

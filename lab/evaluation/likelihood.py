@@ -42,6 +42,20 @@ class LanguageModel(Protocol):
         """Switch between training and evaluation."""
 
 
+class TextTokenizer(Protocol):
+    """What scoring asks of a tokenizer; :class:`lab.data.tokenizer.Tokenizer` is one."""
+
+    @property
+    def begin_id(self) -> int:
+        """The token before every text."""
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token numbers of each text, without special tokens."""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of token numbers."""
+
+
 @dataclass(frozen=True)
 class Likelihood:
     """Bits that each of N documents took, and its bytes of UTF-8: ``bits [N]``, ``bytes [N]``."""
@@ -133,7 +147,7 @@ def text_nats(
     return nats
 
 
-def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+def encode(tokenizer: TextTokenizer, texts: Sequence[str]) -> list[list[int]]:
     """The tokens of each text, ``<|begin|>`` before them."""
     return [[tokenizer.begin_id, *tokens] for tokens in tokenizer.encode_batch(texts)]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from lab.data.tokenizer import Tokenizer
 from lab.evaluation.items import Probe
-from lab.evaluation.likelihood import LanguageModel, text_nats
+from lab.evaluation.likelihood import LanguageModel, TextTokenizer, text_nats
 from lab.evaluation.statistics import wilson_interval
 
 
@@ -37,7 +37,7 @@ def score_probe(
     }
 
 
-def fewest_tokens(probe: Probe, tokenizer: Tokenizer) -> float:
+def fewest_tokens(probe: Probe, tokenizer: TextTokenizer) -> float:
     """Accuracy of a guess among the choices that make the text of fewest tokens."""
     credit = 0.0
     for item in probe.items:

@@ -18,10 +18,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lab.data.tokenizer import Tokenizer
 from lab.errors import ConfigError
 from lab.evaluation.items import Probe
-from lab.evaluation.likelihood import NOT_SCORED, LanguageModel, encode, evaluating
+from lab.evaluation.likelihood import NOT_SCORED, LanguageModel, TextTokenizer, encode, evaluating
 from lab.evaluation.probes import fewest_tokens
 from lab.evaluation.statistics import wilson_interval
 from lab.evaluation.tasks.task import Score
@@ -76,7 +75,7 @@ class TaskScore:
 def score_task(
     task: Probe,
     model: LanguageModel,
-    tokenizer: Tokenizer,
+    tokenizer: TextTokenizer,
     window: int,
     batch_tokens: int,
     score: Score = "per_byte",
@@ -128,7 +127,7 @@ def require_finite(nats: NDArray[np.float64], what: str) -> None:
 
 def continuation_nats(
     model: LanguageModel,
-    tokenizer: Tokenizer,
+    tokenizer: TextTokenizer,
     asked: Sequence[tuple[str, str]],
     window: int,
     batch_tokens: int,

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lab.data.tokenizer import Tokenizer
-from lab.evaluation.likelihood import LanguageModel
+from lab.evaluation.likelihood import LanguageModel, TextTokenizer
 
 UNKNOWN_LENGTH = 1024
 """Taken for the length that a model was trained at where a folder does not say."""
@@ -20,7 +19,7 @@ class Subject:
     name: str
     digest: str
     model: LanguageModel
-    tokenizer: Tokenizer
+    tokenizer: TextTokenizer
     trained_length: int
     max_positions: int
     trained_tokens: int | None = None

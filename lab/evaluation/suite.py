@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ def run_suite(
             kind: _part(
                 folder / f"bits-{kind}.json",
                 [FORMAT, subject.digest, texts[kind], length, long, config.seed],
-                lambda kind=kind: measure_kind(kind),
+                partial(measure_kind, kind),
             )
             for kind in suite.documents
         },
@@ -112,7 +113,7 @@ def run_suite(
             name: _part(
                 folder / f"task-{name}.json",
                 [FORMAT, subject.digest, task.manifest, TASKS[name].score, window],
-                lambda name=name: ask(name),
+                partial(ask, name),
             )
             for name, task in suite.tasks.items()
         },

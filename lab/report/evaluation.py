@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from lab.evaluation.tasks.task import TaskKind
 from lab.report.formats import decimal, percent
 from lab.report.tables import Cell, Column, Row, Table
 
@@ -79,6 +80,29 @@ def tasks_table(results: Mapping[str, Any]) -> Table:
     if results["missing_tasks"]:
         notes.append(f"The held-out text has no items for {', '.join(results['missing_tasks'])}.")
     return Table(columns, rows, notes=notes)
+
+
+def catalogue_table(kinds: Iterable[TaskKind], pins: Mapping[str, Mapping[str, Any]]) -> Table:
+    """What each task asks, how it is made and scored, and its items in the default corpus."""
+    columns = [
+        Column(name, name.replace("_", " "))
+        for name in ("task", "asks_whether_a_model", "construction", "chance", "score", "items", "manifest")
+    ]
+    rows = []
+    for kind in kinds:
+        pin = pins.get(kind.name, {"items": 0, "manifest": ""})
+        texts = (
+            f"`{kind.name}`",
+            kind.ability,
+            kind.construction,
+            percent(kind.chance, 0),
+            kind.score.replace("_", " "),
+            str(pin["items"]),
+            f"`{pin['manifest'][:12]}`",
+        )
+        cells = {column.key: Cell(text) for column, text in zip(columns, texts, strict=True)}
+        rows.append(Row(kind.name, cells))
+    return Table(columns, rows)
 
 
 def _interval(figures: Mapping[str, Any]) -> Cell:
