@@ -54,8 +54,14 @@ def convert_checkpoint(container: DictConfig, overrides: list[str]) -> None:
     for kind in (signal.SIGINT, signal.SIGTERM):
         signal.signal(kind, lambda number, frame: sys.exit(128 + number))
     columns = (TextColumn("writing"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("writing", total=None)
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    task = bar.add_task("writing", total=None)
+
+    def show(written: int, total: int) -> None:
+        bar.start()
+        bar.update(task, completed=written, total=total)
+
+    try:
         done = convert(
             settings.source,
             settings.target,
@@ -63,8 +69,11 @@ def convert_checkpoint(container: DictConfig, overrides: list[str]) -> None:
             None if settings.dtype == "auto" else getattr(torch, settings.dtype),
             int(settings.max_shard_gigabytes * 1e9),
             settings.overwrite,
-            lambda written, total: bar.update(task, completed=written, total=total),
+            show,
         )
+    finally:
+        if bar.live.is_started:
+            bar.stop()
     files = f"{done.files} file{'s' if done.files > 1 else ''}"
     print(f"{done.target}: format {done.format}, {done.dtype}, {files} of weights, {done.bytes:,} bytes")
 

@@ -48,10 +48,10 @@ def lineup(entries: Mapping[str, Entry]) -> Table:
         Column("name", "Contender"),
         Column("layers", "Layers"),
         Column("total", "Parameters"),
-        Column("active", "Active"),
+        Column("active", "Active", under="total"),
         Column("cache", "Cache at 128k"),
         Column("reference", "Reference"),
-        Column("difference", "Largest logit difference"),
+        Column("difference", "Logit difference, max", under="reference"),
     )
     rows = [
         Row(
