@@ -51,7 +51,7 @@ def lineup(entries: Mapping[str, Entry]) -> Table:
         Column("active", "Active", under="total"),
         Column("cache", "Cache at 128k"),
         Column("reference", "Reference"),
-        Column("difference", "Logit difference, max", under="reference"),
+        Column("difference", "Max logit difference", under="reference"),
     )
     rows = [
         Row(

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from lab.report.parity import MARGIN, Parity, read_parity, write_parity
 
-EQUATIONS = "twin of its equations"
+EQUATIONS = "twin of equations"
 """The reference of a contender that transformers does not have: its equations in loops and float64, in the tests."""
 LIMIT = 1e-4
 """No logit may differ by more, whatever the record says."""
