@@ -81,6 +81,7 @@ def _notes(entries: Mapping[str, Entry]) -> list[str]:
     notes = ["Cache in bfloat16 (recurrent states in float32) for one sequence of 131,072 tokens."]
     if shorter:
         notes[0] += f" Published for fewer positions, so by arithmetic only: {', '.join(shorter)}."
+    notes.append("A twin is a report's equations, written out in loops and float64 in the tests.")
     if blocks:
         notes.append(f"Multi-token blocks are not counted: {', '.join(blocks)}.")
     return notes
