@@ -17,7 +17,7 @@
 # SK Telecom's A.X K1 (519B, arXiv 2601.09200) keeps no keys and values but one *latent* a token, from which every head
 # makes its own (multi-head latent attention, DeepSeek-V2). It adds a second norm behind its experts. A.X K2 (688B,
 # arXiv 2608.30181) drops that norm for gated ones, gates attention's output, and lets an *indexer* pick 2,048 tokens
-# to read: the cache stays, the reading no longer grows.
+# to read: what attention reads no longer grows with the text; what the indexer scores still does.
 #
 # Below: the design, its size by hand, and two measurements. Decoding from the latent gives what expanded keys give;
 # and an indexer, which no language-model loss ever trains, learns from its own loss to find the keys that matter.
