@@ -73,10 +73,11 @@ class StandIn(nn.Module):
         self.modes.append(self.training)
         losses = torch.zeros(tokens.shape)
         for row, (inputs, wanted) in enumerate(zip(tokens.tolist(), targets.tolist(), strict=True)):
-            length = sum(target != -100 for target in wanted)
-            inputs, wanted = inputs[:length], wanted[:length]
+            scored = [place for place, target in enumerate(wanted) if target != -100]
+            length = scored[-1] + 1 if scored else 0
+            inputs, wanted = inputs[:length], [*inputs[1:length], *wanted[length - 1 : length]]
             self.seen.append((inputs, wanted))
-            losses[row, :length] = torch.tensor(self.nats(inputs, wanted))
+            losses[row, scored] = torch.tensor(self.nats(inputs, wanted))[scored]
         return losses
 
 

@@ -1,0 +1,234 @@
+"""Constructions: what an item is made of, that it can be answered, and that the same text gives the same items."""
+
+import re
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from lab.config import compose
+from lab.data.corpus import Corpus, corpus_directory, prepare
+from lab.errors import ConfigError
+from lab.evaluation.config import SuiteConfig
+from lab.evaluation.items import ChoiceItem, Probe
+from lab.evaluation.suite import make_suite
+from lab.evaluation.tasks.catalogue import TASKS, select_tasks
+from lab.evaluation.tasks.pins import pins_of, read_pins
+from lab.evaluation.tasks.spelling import misspelt
+from lab.evaluation.tasks.task import at_word_boundary, make_task, nearest_in_length, require_choices
+from lab.job import cache_directory
+from lab.overrides import CONF
+from lab.report.evaluation import catalogue_table
+from lab.report.tables import to_markdown
+from tests.evaluation.held_out import written
+
+TEXT = written()
+MADE = {name: make_task(kind, TEXT, 40, 0) for name, kind in TASKS.items()}
+
+
+def task(name: str) -> Probe:
+    made = MADE[name]
+    assert made is not None
+    return made
+
+
+def whole(item: ChoiceItem, place: int | None = None) -> str:
+    return item.context + item.choices[item.answer if place is None else place]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_is_balanced_distinct_and_cut_at_words(name: str) -> None:
+    made = task(name)
+    assert len(made.items) >= 20
+    assert made.chance == pytest.approx(TASKS[name].chance)
+    answers = Counter(item.answer for item in made.items)
+    assert set(answers.values()) == {len(made.items) // TASKS[name].choices}
+    assert len({item.context for item in made.items}) > len(made.items) // 2
+    for item in made.items:
+        require_choices(item)
+        assert item.context == item.context.rstrip()
+        assert item.context
+        assert all(choice[0] in " \n" and choice[1] not in " \n" for choice in item.choices)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_same_text_gives_the_same_items_in_any_order(name: str) -> None:
+    backwards = written(TEXT.documents[::-1])
+    again = make_task(TASKS[name], backwards, 40, 0)
+    assert again is not None
+    if name != "key_retrieval_ko":  # whose pool is in hashed order too
+        assert {item.context for item in again.items} == {item.context for item in task(name).items}
+    assert again.manifest == task(name).manifest
+    other = make_task(TASKS[name], TEXT, 40, 1)
+    assert other is not None
+    assert other.manifest != again.manifest
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "object_particle",
+        "particle_role",
+        "next_sentence_ko",
+        "near_sentence_ko",
+        "article_cloze",
+        "hangul_spelling",
+    ],
+)
+def test_the_right_choice_alone_is_in_the_document(name: str) -> None:
+    texts = {one.id: one.text for one in TEXT.documents}
+    for item in task(name).items:
+        text = texts[item.document]
+        assert whole(item).split("\n")[-1] in text
+        wrong = [
+            whole(item, place).split("\n")[-1] for place in range(len(item.choices)) if place != item.answer
+        ]
+        assert not any(one in text for one in wrong)
+
+
+def test_wrong_sentences_come_from_the_sources_that_were_said() -> None:
+    source = {line: one.source for one in TEXT.documents for line in one.text.split("\n")}
+    home = {one.id: one.source for one in TEXT.documents}
+    for name, same in (("next_sentence_ko", False), ("next_sentence_en", False), ("near_sentence_ko", True)):
+        for item in task(name).items:
+            wrong = [choice[1:] for place, choice in enumerate(item.choices) if place != item.answer]
+            assert {source[one] == home[item.document] for one in wrong} == {same}
+
+
+def test_a_cloze_offers_words_of_one_form() -> None:
+    for item in task("article_cloze").items:
+        words = [choice[1:].split(" ")[0] for choice in item.choices]
+        assert len({(len(word), word[-1]) for word in words}) == 1
+        assert len({choice.split(" ", 2)[2] for choice in item.choices}) == 1
+
+
+def test_pairs_belong_together_and_wrong_ones_do_not() -> None:
+    known = {(pair.ko, pair.en) for pair in TEXT.messages}
+    for name in ("pairing_ko_en", "pairing_en_ko"):
+        for item in task(name).items:
+            given = item.context.split("\n")[0].split(": ")[1]
+            hits = {
+                place
+                for place, one in enumerate(item.choices)
+                if known & {(given, one[1:]), (one[1:], given)}
+            }
+            assert hits == {item.answer}
+
+
+def test_a_misspelling_is_one_vowel_and_no_known_word() -> None:
+    assert misspelt("나무", set(), 0) in {"너무", "나모"}
+    assert misspelt("나무", {"너무"}, 0) == "나모"
+    assert misspelt("나무", {"너무", "나모"}, 0) is None
+    assert misspelt("뷔", set(), 0) is None
+    for item in task("hangul_spelling").items:
+        right, wrong = (item.choices[place] for place in (item.answer, 1 - item.answer))
+        assert sum(a != b for a, b in zip(right, wrong, strict=True)) == 1
+        assert len(right.encode()) == len(wrong.encode())
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_every_sum_is_right_and_every_wrong_result_is_wrong(language: str) -> None:
+    signs = {"더하기": "+", "빼기": "-", "곱하기": "*", "and": "+", "minus": "-", "times": "*"}
+    for item in task(f"arithmetic_{language}").items:
+        *shown, asked = item.context.split("\n")
+        results = [int(line.rsplit(" ", 1)[1]) for line in shown] + [int(item.choices[item.answer])]
+        for line, result in zip([*shown, asked], results, strict=True):
+            a, b = map(int, re.findall(r"\d+", line)[:2])
+            (sign,) = (mark for word, mark in signs.items() if f" {word} " in line)
+            assert {"+": a + b, "-": a - b, "*": a * b}[sign] == result
+        assert len(set(item.choices)) == 4
+
+
+def test_keys_are_all_in_the_text_at_every_depth() -> None:
+    depths = set()
+    for item in task("key_retrieval_ko").items:
+        name = item.context.split("\n")[-1]
+        lines = item.context.split("\n")
+        assert f"{name}{item.choices[item.answer]}" in lines
+        assert all(any(line.endswith(choice) for line in lines) for choice in item.choices)
+        assert len(item.context) > 1200
+        depths.add(10 * lines.index(f"{name}{item.choices[item.answer]}") // len(lines))
+    assert len(depths) >= 8
+
+
+def test_associations_can_be_looked_up() -> None:
+    for item in task("associative_recall").items:
+        *listed, asked = item.context.split(" ")
+        table = dict(zip(listed[::2], listed[1::2], strict=True))
+        assert len(table) == 8
+        assert table[asked] == item.choices[item.answer].strip()
+        assert {choice.strip() for choice in item.choices} <= set(table.values())
+
+
+def test_a_boundary_moves_to_the_last_blank() -> None:
+    cut = at_word_boundary(ChoiceItem("큰 나무", ("를 본다", "을 본다"), 0, "d"))
+    assert (cut.context, cut.choices) == ("큰", (" 나무를 본다", " 나무을 본다"))
+    after = at_word_boundary(ChoiceItem("큰 ", ("나무", "집"), 0, "d"))
+    assert (after.context, after.choices) == ("큰", (" 나무", " 집"))
+
+
+def test_length_gives_the_answer_away_neither_way() -> None:
+    pool = ["x" * size for size in range(1, 40)]
+    chosen = nearest_in_length(pool, "y" * 20, 3, 0)
+    assert {len(one) for one in chosen} <= {18, 19, 20, 21, 22}
+    assert {len(one) > 20 for one in chosen} == {True, False}
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        (ChoiceItem("가", (" 나",), 0, "d"), "has 1 choice: it must offer at least 2"),
+        (ChoiceItem("가", (" 나", " 나"), 0, "d"), "empty or equal choices"),
+        (ChoiceItem("가", (" 나", " "), 0, "d"), "empty or equal choices"),
+        (ChoiceItem("가", (" 나", " 다"), 2, "d"), "answer=2"),
+    ],
+)
+def test_an_item_that_asks_nothing_is_refused(item: ChoiceItem, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        require_choices(item)
+    kind = replace(TASKS["particle_role"], build=lambda *_: [item])
+    with pytest.raises(ConfigError, match=said):
+        make_task(kind, TEXT, 4, 0)
+
+
+def test_empty_documents_and_missing_languages_give_no_task() -> None:
+    blank = written([replace(one, text=" \n") for one in TEXT.documents])
+    for name, kind in TASKS.items():
+        made = make_task(kind, blank, 8, 0)
+        assert (made is None) == (not kind.synthetic and not name.startswith("pairing"))
+    suite = make_suite(written([]), SuiteConfig(num_items=8, intrinsic=False))
+    assert {"particle_role", "next_sentence_en"} <= set(suite.missing)
+    with pytest.raises(ConfigError, match=r"evaluation\.tasks=\['particle_role'\] cannot be made"):
+        make_suite(written([]), SuiteConfig(num_items=8, intrinsic=False, tasks=["particle_role"]))
+
+
+def test_tasks_are_chosen_by_name() -> None:
+    assert [kind.name for kind in select_tasks(["arithmetic_en", "particle_role"])] == [
+        "particle_role",
+        "arithmetic_en",
+    ]
+    with pytest.raises(
+        ConfigError, match=r"^evaluation.tasks=particles is unknown: it can be object_particle, "
+    ):
+        SuiteConfig(tasks=["particles"])
+
+
+def default_corpus() -> Corpus | None:
+    """The default corpus where it has been built before; a test downloads nothing."""
+    config = compose()
+    cache = cache_directory()
+    directory = corpus_directory(config.data, config.tokenizer, cache)
+    return prepare(config.data, config.tokenizer, cache) if directory.is_dir() else None
+
+
+def test_the_default_corpus_gives_the_pinned_items() -> None:
+    corpus = default_corpus()
+    if corpus is None:
+        pytest.skip("the default corpus is not built here")
+    suite = make_suite(corpus, SuiteConfig(max_bytes=200_000))
+    assert pins_of(suite.tasks) == read_pins()
+
+
+def test_the_documents_table_is_the_commands() -> None:
+    readme = (CONF.parent / "lab" / "evaluation" / "README.md").read_text(encoding="utf-8")
+    assert to_markdown(catalogue_table(TASKS.values(), read_pins())) in readme
