@@ -49,7 +49,7 @@ published = {name: lab.compose([f"model={name}", "scale=published"]) for name in
 # %% [markdown]
 # ## The layers
 #
-# The first two are dense throughout and see everything. Motif 3 sees everything in one layer of four, 129 tokens in the
+# The first two models are dense and see everything. Motif 3 sees everything in one layer of four, 129 tokens in the
 # others (128 and the token itself), and has experts from its third layer on.
 
 # %%
