@@ -22,6 +22,7 @@ class TransformersModel(nn.Module):
         super().__init__()
         self.model = model
 
+    @torch.no_grad()
     def token_losses(self, tokens: Tensor, targets: Tensor) -> Tensor:
         """Nats of each target ``[B, T]``, float32; 0 where it is -100. Rows are padded on the right."""
         mask = torch.ones_like(
