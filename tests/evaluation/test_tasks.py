@@ -167,11 +167,25 @@ def test_a_boundary_moves_to_the_last_blank() -> None:
     assert (after.context, after.choices) == ("큰", (" 나무", " 집"))
 
 
-def test_length_gives_the_answer_away_neither_way() -> None:
+def test_length_gives_the_answer_away_in_no_way() -> None:
     pool = ["x" * size for size in range(1, 40)]
-    chosen = nearest_in_length(pool, "y" * 20, 3, 0)
-    assert {len(one) for one in chosen} <= {18, 19, 20, 21, 22}
-    assert {len(one) > 20 for one in chosen} == {True, False}
+    longer = Counter()
+    for salt in range(400):
+        chosen = nearest_in_length(pool, "y" * 20, 3, salt)
+        assert {len(one) for one in chosen} <= {18, 19, 20, 21, 22, 23}
+        longer[sum(len(one) > 20 for one in chosen)] += 1
+    assert all(70 < longer[count] < 130 for count in range(4))
+    assert sorted(nearest_in_length(["a", "bb"], "ccc", 3, 0)) == ["a", "bb"]
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_a_right_result_has_every_rank_equally_often(language: str) -> None:
+    items = make_task(TASKS[f"arithmetic_{language}"], TEXT, 160, 0)
+    assert items is not None
+    ranks = Counter(
+        sorted(map(int, item.choices)).index(int(item.choices[item.answer])) for item in items.items
+    )
+    assert set(ranks.values()) == {40}
 
 
 @pytest.mark.parametrize(

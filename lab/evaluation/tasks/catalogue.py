@@ -90,8 +90,8 @@ _KINDS = (
     TaskKind(
         "arithmetic_ko",
         "calculates",
-        "three solved problems in words, then one of +, - (numbers up to 99) or × (up to 9); wrong results are off "
-        "by 1, 2, 10, 11 or 20",
+        "three solved problems in words, then one of +, - (numbers up to 99) or × (up to 9); wrong results have as "
+        "many digits and are off by 1, 2, 10, 11 or 20",
         4,
         "ko",
         synthetic.arithmetic_ko,

@@ -12,6 +12,9 @@ CHOICES = 4
 SHOTS = 3
 """Solved problems before the one that is asked, so that a model that only continues text knows the form."""
 
+SHIFTS = (1, 2, 10, 11, 20)
+"""By how much wrong results are off; they have as many digits as the right one."""
+
 HAYSTACK_CHARACTERS = 1200
 """Korean text around the keys, about a thousand tokens of a small vocabulary."""
 
@@ -78,12 +81,24 @@ def _written(write: Write, name: str, num_items: int, seed: int) -> tuple[Choice
 
 
 def _problem(language: str, draw: random.Random, number: int) -> tuple[str, list[str]]:
-    problems = [_one_problem(language, draw) for _ in range(SHOTS + 1)]
-    *shown, (question, result) = problems
+    """The right result is the smallest of the choices as often as the second, third or largest."""
+    smaller = number // CHOICES % CHOICES
+    while True:
+        *shown, (question, result) = [_one_problem(language, draw) for _ in range(SHOTS + 1)]
+        below, above = (
+            [
+                result + sign * shift
+                for shift in SHIFTS
+                if len(str(abs(result + sign * shift))) == len(str(result))
+            ]
+            for sign in (-1, 1)
+        )
+        below = [value for value in below if value >= 0]
+        if len(below) >= smaller and len(above) >= CHOICES - 1 - smaller:
+            break
     context = "\n".join([*(f"{words} {value}" for words, value in shown), question])
-    near = [result + shift for shift in (-20, -11, -10, -2, -1, 1, 2, 10, 11, 20) if result + shift >= 0]
-    same = [value for value in near if len(str(value)) == len(str(result))]
-    wrong = draw.sample(same if len(same) >= CHOICES - 1 else near, CHOICES - 1)
+    wrong = [*draw.sample(below, smaller), *draw.sample(above, CHOICES - 1 - smaller)]
+    draw.shuffle(wrong)
     return context, [f" {value}" for value in (result, *wrong)]
 
 

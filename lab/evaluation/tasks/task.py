@@ -116,13 +116,13 @@ def at_word_boundary(item: ChoiceItem) -> ChoiceItem:
 def nearest_in_length(pool: Sequence[str], text: str, count: int, *salt: object) -> list[str]:
     """``count`` different texts of ``pool`` whose lengths in bytes are nearest to that of ``text``.
 
-    Half of them, as far as possible, are shorter and half longer, so that length gives nothing away.
+    How many of them are longer is any number up to ``count``, by a hash and as far as there are such texts, so that
+    taking the shortest, the longest or one between gains nothing.
     """
     size = len(text.encode())
     others = sorted(set(pool) - {text}, key=lambda one: (abs(len(one.encode()) - size), rank(*salt, one)))
-    shorter = [one for one in others if len(one.encode()) <= size]
-    longer = [one for one in others if len(one.encode()) > size]
-    first, second = (shorter, longer) if int(rank("side", *salt, text), 16) % 2 else (longer, shorter)
-    chosen = [*first[: (count + 1) // 2], *second[: count // 2]]
+    longer = int(rank("longer", *salt, text), 16) % (count + 1)
+    chosen = [one for one in others if len(one.encode()) > size][:longer]
+    chosen += [one for one in others if len(one.encode()) <= size][: count - len(chosen)]
     chosen += [one for one in others if one not in chosen][: count - len(chosen)]
     return sorted(chosen, key=lambda one: rank("order", *salt, one))
