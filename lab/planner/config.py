@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from lab.errors import ConfigError
 
-PRECISIONS = ("bf16", "fp8", "fp4")
+PRECISIONS = ("fp32", "bf16", "fp8", "fp4")
 RECOMPUTE = ("none", "selective", "full")
 SHARDING = ("none", "optimizer", "gradients", "weights")
 OPTIMIZERS = ("adamw", "muon")

@@ -102,7 +102,7 @@ class Uncertain(Generic[Value]):
         """A sum of positive parts, to first order: each part's spreads weigh as its share."""
         right = certain(other)
         total = self.central + right.central
-        share = float(self.central / total)
+        share: float = self.central / total
         return Uncertain(total, _joined(self, right, share, 1 - share))
 
     def __str__(self) -> str:

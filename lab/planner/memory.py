@@ -1,0 +1,236 @@
+"""Bytes on one device, part by part, for a model in a layout.
+
+Sources: ZeRO (arXiv 1910.02054) for what is sharded, Korthikanti et al. (arXiv 2205.05198) for activations and pipeline
+stashes, Megatron-Bridge's estimator for the three buckets (divided by tensor parallelism, replicated, routed
+experts). Attention is fused: no matrix of scores is kept.
+"""
+
+from dataclasses import dataclass, fields
+
+from lab.errors import ConfigError
+from lab.model.config import ModelConfig
+from lab.model.leaves.attention import GroupedQuery, LatentMixer, MixerConfig
+from lab.model.leaves.latent_differential import LatentDifferential
+from lab.model.leaves.layers import LayerPlan
+from lab.model.leaves.linear_attention import KimiDelta
+from lab.model.leaves.router import SigmoidRouter
+from lab.model.size import size
+from lab.planner.config import LayoutConfig
+from lab.planner.facts import Device
+from lab.planner.quantity import BYTE, GIB, Quantity
+from lab.planner.training import expert_params
+
+RESERVED = 2 * GIB
+"""Driver context and communication library, per device (an assumption: 1 to 3 GiB are usual)."""
+FRAGMENTATION = 0.06
+"""Share of activations and buffers lost in the allocator (budget 5 to 10 %)."""
+OPTIMIZER_MOMENTS = {"adamw": 2, "muon": 1}
+LOGIT_CHUNKS = 8
+"""A fused head keeps an eighth of the micro-batch's logits at a time."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes on the fullest device."""
+
+    weights: Quantity
+    gradients: Quantity
+    optimizer: Quantity
+    activations: Quantity
+    head: Quantity
+    communication: Quantity
+    fragmentation: Quantity
+    reserved: Quantity
+
+    def parts(self) -> dict[str, Quantity]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @property
+    def total(self) -> Quantity:
+        return sum(self.parts().values())  # type: ignore[return-value]
+
+    @property
+    def largest(self) -> str:
+        """The part that takes most."""
+        return max(self.parts().items(), key=lambda item: item[1])[0]
+
+    def fits(self, device: Device) -> bool:
+        return bool(self.total <= device.memory)
+
+
+def bytes_per_parameter(precision: str, optimizer: str) -> tuple[int, int, int]:
+    """Bytes of weight, gradient and optimizer state for a parameter: 2 + 4 + 12 with AdamW in mixed precision.
+
+    Mixed precision keeps a bf16 weight, a float32 gradient and a float32 master beside the moments (18 bytes with
+    AdamW, arXiv 2205.05198; Muon keeps one moment fewer). In fp32 the weight is its own master: 4 + 4 + 8.
+    """
+    moments = 4 * OPTIMIZER_MOMENTS[optimizer]
+    return (4, 4, moments) if precision == "fp32" else (2, 4, 4 + moments)
+
+
+@dataclass(frozen=True)
+class Held:
+    """Parameters (plain counts) that the fullest device is responsible for, before data-parallel sharding."""
+
+    dense: float
+    experts: float
+
+    @property
+    def total(self) -> float:
+        return self.dense + self.experts
+
+
+def held_parameters(model: ModelConfig, layout: LayoutConfig) -> Held:
+    """Parameters of the first pipeline stage after tensor and expert parallelism.
+
+    The stage has an even share of the layers and the embedding; with one stage the head too.
+    """
+    parts = size(model, 1).parts
+    routed = expert_params(model)
+    ends = parts["embedding"] + (parts["head"] if layout.pipeline == 1 else 0)
+    body = sum(parts.values()) - parts["embedding"] - parts["head"] - routed
+    share = _stage_layers(model, layout) / model.layers.count
+    return Held(
+        dense=(body * share + ends) / layout.tensor,
+        experts=routed * share / layout.expert,
+    )
+
+
+def memory(model: ModelConfig, layout: LayoutConfig) -> Memory:
+    """Bytes on the fullest device while ``model`` trains in ``layout``."""
+    held = held_parameters(model, layout)
+    weight, gradient, state = bytes_per_parameter(layout.precision, layout.optimizer)
+    group, expert_group = _sharding_groups(layout)
+    stage = ("none", "optimizer", "gradients", "weights").index(layout.sharding)
+
+    def sharded(size_each: int, from_stage: int) -> Quantity:
+        divided = stage >= from_stage
+        dense = held.dense / (group if divided else 1)
+        experts = held.experts / (expert_group if divided else 1)
+        return (dense + experts) * size_each * BYTE
+
+    tokens = layout.micro_batch * layout.sequence / layout.context
+    element = 4 if layout.precision == "fp32" else 2
+    activations = _stash(model, layout, tokens, element)
+    logits = tokens * model.vocab_size / layout.tensor * 4 * BYTE / LOGIT_CHUNKS
+    layers = max(1, _stage_layers(model, layout))
+    gathered = (
+        2 * held.total / layers * element * BYTE if layout.sharding == "weights" and group > 1 else 0 * BYTE
+    )
+    dispatched = _dispatched(model, layout, tokens, element)
+    buffers = activations + logits + gathered + dispatched
+    alone = layout.devices == 1
+    return Memory(
+        weights=sharded(weight if stage < 3 or layout.precision == "fp32" else 2, 3),
+        gradients=sharded(gradient, 2),
+        optimizer=sharded(state, 1),
+        activations=activations,
+        head=logits,
+        communication=gathered + dispatched,
+        fragmentation=0 * BYTE if alone else FRAGMENTATION * buffers,
+        reserved=0 * BYTE if alone else RESERVED,
+    )
+
+
+def require_fits(model: ModelConfig, layout: LayoutConfig, device: Device) -> Memory:
+    """The memory of a layout that fits; raises :class:`ConfigError` naming the part that is too large."""
+    needed = memory(model, layout)
+    if not needed.fits(device):
+        raise ConfigError(
+            f"cluster.device={device.name} cannot hold {model.name}: this layout needs {needed.total} on a device, "
+            f"most of it {needed.largest}, and there are {device.memory}."
+        )
+    return needed
+
+
+def activation_elements(model: ModelConfig, layer: LayerPlan) -> tuple[float, float]:
+    """Numbers kept for the backward pass of one layer and token: (the whole layer, of them routed experts).
+
+    Inputs of norms and matrices, queries, keys, values, attention's output, gate, up and product of feed-forwards.
+    """
+    width, unit, router = model.width, model.feed_forward, model.router
+    streams = model.residual.num_streams
+    total = 2 * width * streams + 2 * width + mixer_elements(model.mixer(layer), width)
+    if layer.sparse:
+        assert isinstance(router, SigmoidRouter)
+        routed = router.top_k * (2 * width + 3 * router.expert_width)
+        shared = 3 * router.num_shared * router.expert_width
+        return total + routed + shared + 2 * router.num_experts, routed
+    return total + 3 * unit.width, 0.0
+
+
+def mixer_elements(mixer: MixerConfig, width: int) -> float:
+    """Numbers that one mixer keeps for a token: queries, keys, values, latents, gates, output."""
+    if isinstance(mixer, GroupedQuery):
+        gate = 1 if type(mixer).__name__ == "GroupedQueryGated" else 0
+        return mixer.head_dim * ((2 + gate) * mixer.num_heads + 2 * mixer.num_kv_heads)
+    if isinstance(mixer, LatentMixer):
+        if isinstance(mixer, LatentDifferential):
+            keys, queries, outputs = mixer.num_groups, mixer.num_heads, mixer.num_heads + mixer.num_signal
+        else:
+            keys = queries = outputs = getattr(mixer, "num_heads")  # noqa: B009
+        latents = 2 * (mixer.query_rank + mixer.latent_rank + mixer.rope_dim)
+        return (
+            latents
+            + queries * mixer.key_dim
+            + keys * (mixer.key_dim + mixer.value_dim)
+            + outputs * mixer.value_dim
+        )
+    if isinstance(mixer, KimiDelta):
+        return 12 * mixer.num_heads * mixer.head_dim
+    # Differential attention and whatever comes: every projected channel once, and once more the output.
+    return mixer.num_params(width) / width * 1.25
+
+
+def activation_2022(
+    sequence: int, batch: int, width: int, heads: int, tensor: int, selective: bool
+) -> Quantity:
+    """Bytes of one GPT layer with unfused attention (arXiv 2205.05198, equations 2 and 5), in mixed precision.
+
+    ``selective`` has sequence parallelism and recomputes the attention core: 34/t; otherwise 10 + 24/t + 5as/(ht).
+    """
+    unit = sequence * batch * width
+    if selective:
+        return unit * 34 / tensor * BYTE
+    return unit * (10 + 24 / tensor + 5 * heads * sequence / (width * tensor)) * BYTE
+
+
+def stages_in_flight(layout: LayoutConfig) -> float:
+    """Micro-batches whose activations the first stage keeps (1F1B; interleaved: times 1 + (p-1)/(pv))."""
+    p, v = layout.pipeline, layout.virtual_stages
+    interleaved = 1 + (p - 1) / (p * v) if v > 1 else 1
+    return min(layout.micro_batches, p) * interleaved
+
+
+def _stash(model: ModelConfig, layout: LayoutConfig, tokens: float, element: int) -> Quantity:
+    plan = model.plan()
+    share = _stage_layers(model, layout) / len(plan)
+    in_layers = sum(activation_elements(model, layer)[0] for layer in plan) * share / layout.tensor
+    if layout.recompute == "full":
+        streams = model.residual.num_streams
+        inputs = len(plan) * share * model.width * streams / layout.tensor
+        largest = max(activation_elements(model, layer)[0] for layer in plan) / layout.tensor
+        return tokens * element * (stages_in_flight(layout) * inputs + largest) * BYTE
+    return tokens * element * stages_in_flight(layout) * in_layers * BYTE
+
+
+def _dispatched(model: ModelConfig, layout: LayoutConfig, tokens: float, element: int) -> Quantity:
+    """Send and receive buffers of one layer of experts."""
+    if layout.expert == 1 or not isinstance(model.router, SigmoidRouter):
+        return 0 * BYTE
+    return 2 * tokens * model.router.top_k * model.width * element * BYTE
+
+
+def _stage_layers(model: ModelConfig, layout: LayoutConfig) -> float:
+    """Layers of the fullest stage, virtual stages counted singly."""
+    chunks = layout.pipeline * layout.virtual_stages
+    if chunks == 1:
+        return model.layers.count
+    return -(-model.layers.count // chunks) * layout.virtual_stages if chunks <= model.layers.count else 1
+
+
+def _sharding_groups(layout: LayoutConfig) -> tuple[int, int]:
+    """Devices that share a dense parameter's state, and those that share an expert's."""
+    group = min(layout.shard or layout.data * layout.context, layout.data * layout.context)
+    pool = layout.data * layout.context * layout.tensor // layout.expert
+    return group, max(1, min(pool, group * layout.tensor))
