@@ -209,16 +209,12 @@ def fit(points: Sequence[Point], source: str, near: ScalingLaw | None = None) ->
         return float(1e3 * huber(HUBER, logsumexp(terms, axis=0) - log_loss).sum())
 
     floor = float(log_loss.min())
-    starts = (
-        [
-            tuple(map(math.log, (near.parameter_scale, near.token_scale, near.irreducible)))
-            + (near.alpha, near.beta)
-        ]
-        if near
-        else [
-            (a, b, floor - 0.2, alpha, alpha) for a in (2.0, 6.0) for b in (2.0, 7.0) for alpha in (0.2, 0.5)
-        ]
-    )
+    starts = [
+        (a, b, floor - 0.2, alpha, alpha) for a in (2.0, 6.0) for b in (2.0, 7.0) for alpha in (0.2, 0.5)
+    ]
+    if near is not None:
+        scales = (near.parameter_scale, near.token_scale, near.irreducible)
+        starts = [(*map(math.log, scales), near.alpha, near.beta)]  # type: ignore[list-item]
     results = [minimize(misfit, start, method="Nelder-Mead", options={"maxiter": 4000}) for start in starts]
     a, b, e, alpha, beta = min(results, key=lambda result: result.fun).x
     return ScalingLaw(source, math.exp(e), math.exp(a), math.exp(b), float(alpha), float(beta))
