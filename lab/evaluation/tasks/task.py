@@ -7,14 +7,18 @@ any tokenizer cuts between the two, and what follows the context can be scored o
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import accumulate
 from typing import Literal, Protocol
 
 from lab.data.document import Document, Pair
 from lab.errors import ConfigError
 from lab.evaluation.items import ChoiceItem, Probe
 
-MAX_DOCUMENTS = 4096
-"""Documents that a construction reads at most; a hash of seed and id says which."""
+MAX_CHARACTERS = 150_000
+"""Text that a construction reads at most: enough for hundreds of items, made in seconds."""
+
+MAX_DOCUMENT_CHARACTERS = MAX_CHARACTERS // 8
+"""What is read of one document, so that a single long one is not all there is."""
 
 
 class HeldOutText(Protocol):
@@ -86,11 +90,17 @@ def require_choices(item: ChoiceItem) -> None:
 
 
 def documents_of(text: HeldOutText, language: str, seed: int) -> list[Document]:
-    """Up to :data:`MAX_DOCUMENTS` held-out documents of ``language`` that hold any text, in hashed order."""
+    """Held-out documents of ``language`` that hold any text, in hashed order, up to :data:`MAX_CHARACTERS`."""
     if language not in text.languages:
         return []
-    documents = [document for document in text.held_out(language) if document.text.strip()]
-    return sorted(documents, key=lambda document: rank(seed, document.id))[:MAX_DOCUMENTS]
+    documents = [
+        replace(document, text=document.text[:MAX_DOCUMENT_CHARACTERS])
+        for document in text.held_out(language)
+        if document.text.strip()
+    ]
+    documents.sort(key=lambda document: rank(seed, document.id))
+    read = accumulate(len(document.text) for document in documents)
+    return [one for one, characters in zip(documents, read, strict=True) if characters <= MAX_CHARACTERS]
 
 
 def rank(*parts: object) -> str:
