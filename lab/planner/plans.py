@@ -1,0 +1,232 @@
+"""One plan: a model on a cluster in a layout, its tokens, days and won, and what binds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from lab.errors import ConfigError
+from lab.model.config import ModelConfig
+from lab.model.size import Size, size
+from lab.planner.config import BudgetConfig, ClusterConfig, LayoutConfig
+from lab.planner.energy import energy
+from lab.planner.facts import Device, device
+from lab.planner.interval import Uncertain, certain
+from lab.planner.memory import Memory
+from lab.planner.money import money, price
+from lab.planner.quantity import DAY, DEVICE, DEVICE_HOUR, HOUR, TOKEN, Quantity
+from lab.planner.scaling import CHINCHILLA_FAMILY, EfficiencyLeverage, LawFamily
+from lab.planner.serving import Service, serve
+from lab.planner.utilisation import Utilisation
+
+
+MOST_TEXT = 20e12 * TOKEN
+"""Tokens worth training on: Solar Open saw 19.7 trillion, the most of any contender (arXiv 2601.07022)."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model that may be trained; ``overrides`` compose the same model with :func:`lab.config.compose`."""
+
+    name: str
+    model: ModelConfig
+    overrides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked: a cluster, a budget, and any of ``tokens``, ``target_loss`` and ``served`` tokens to serve.
+
+    ``served`` tokens are written at ``service``'s context on devices of the cluster's kind, from the same money;
+    where the tokens are open, no more than ``text`` are used.
+    """
+
+    cluster: ClusterConfig
+    budget: BudgetConfig
+    sequence: int = 4096
+    precision: str = "bf16"
+    optimizer: str = "adamw"
+    tokens: Quantity | None = None
+    target_loss: float | None = None
+    served: Quantity | None = None
+    text: Quantity = MOST_TEXT
+    service: Service = field(default_factory=lambda: Service(context=8192))
+    law: LawFamily = CHINCHILLA_FAMILY
+
+    @property
+    def device(self) -> Device:
+        return device(self.cluster.device)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan and its consequences; every figure that is not counted is a range with named contributors.
+
+    ``binds`` is the constraint that ends the training; ``chance`` is the probability that the tokens are reached
+    within every constraint. ``limits`` holds the device-time each constraint allows.
+    """
+
+    candidate: Candidate
+    layout: LayoutConfig
+    memory: Memory
+    utilisation: Utilisation
+    size: Size
+    tokens: Quantity
+    device_time: Uncertain
+    days: Uncertain
+    cost: Uncertain
+    energy: Uncertain
+    serving_cost: Uncertain | None
+    loss: Uncertain
+    limits: dict[str, Uncertain]
+    binds: str
+    chance: float
+
+    @property
+    def flops(self) -> Quantity:
+        """Model FLOPs of the whole training."""
+        return self.utilisation.model_flops * self.tokens
+
+    @property
+    def feasible(self) -> bool:
+        """Whether the central estimate stays within every constraint."""
+        return all(self.device_time.central <= limit.central * (1 + 1e-9) for limit in self.limits.values())
+
+
+UNBOUND = "nothing"
+
+
+def dense_equivalent(record: Size) -> Uncertain:
+    """Parameters of the dense model of equal loss, multi-token blocks left out."""
+    block = record.parts["multi_token"]
+    return EfficiencyLeverage().dense_equivalent(
+        record.parameters_active - block, record.parameters_total - block
+    )
+
+
+def limits(request: Request, each: Uncertain, serving: Uncertain | None = None) -> dict[str, Uncertain]:
+    """Device-time that each constraint allows: calendar, money left after serving, device-hours, text there is.
+
+    ``each`` is the device-time of a token. Text binds only where the tokens were left open.
+    """
+    budget, found = request.budget, {}
+    if budget.deadline_days is not None:
+        found["calendar"] = certain(request.cluster.devices * DEVICE * budget.deadline_days * DAY)
+    if (sum_ := money(budget)) is not None:
+        left = sum_ - serving.central if serving else sum_
+        if left.value <= 0:
+            assert serving is not None
+            raise ConfigError(
+                f"budget.won={sum_} does not even pay for serving, which costs {serving.central}: "
+                "serve fewer tokens or raise the budget."
+            )
+        found["money"] = certain(left) / price(request.cluster.device, budget)
+    if budget.device_hours is not None:
+        found["device-hours"] = certain(budget.device_hours * DEVICE_HOUR)
+    if found and request.tokens is None and request.target_loss is None:
+        found["text"] = each * request.text
+    return found
+
+
+def make_plan(
+    request: Request, candidate: Candidate, layout: LayoutConfig, needed: Memory, used: Utilisation,
+    time_per_token: Uncertain,
+) -> Plan:  # fmt: skip
+    """The plan of ``candidate`` in ``layout``, on as many tokens as are asked for, or as the constraints allow.
+
+    ``time_per_token`` is all-in device-time per token. Raises :class:`ConfigError` where a wanted loss is beyond the
+    model whatever the tokens, and where neither tokens nor a constraint are given.
+    """
+    record = size(candidate.model, request.sequence)
+    rent = price(request.cluster.device, request.budget)
+    serving = _serving_cost(request, candidate, rent)
+    allowed = limits(request, time_per_token, serving)
+    tokens = _tokens(request, candidate, record, allowed, time_per_token)
+    device_time = time_per_token * tokens
+    binds, chance = _binding(allowed, device_time)
+    return Plan(
+        candidate=candidate,
+        layout=layout,
+        memory=needed,
+        utilisation=used,
+        size=record,
+        tokens=tokens,
+        device_time=device_time,
+        days=device_time / (request.cluster.devices * DEVICE),
+        cost=device_time * rent,
+        energy=energy_of(device_time, request),
+        serving_cost=serving,
+        loss=request.law.loss(dense_equivalent(record), certain(tokens)),
+        limits=allowed,
+        binds=binds,
+        chance=chance,
+    )
+
+
+def energy_of(device_time: Uncertain, request: Request) -> Uncertain:
+    """Joules of a training, its device-time's spreads and those of the power drawn together."""
+    central = energy(device_time.central, request.device, request.cluster)
+    return central * Uncertain(1.0, device_time.spreads)
+
+
+def _serving_cost(request: Request, candidate: Candidate, rent: Uncertain) -> Uncertain | None:
+    if request.served is None:
+        return None
+    replica = serve(candidate.model, request.device, request.service)
+    if replica is None:
+        raise ConfigError(
+            f"service.tokens_per_second={request.service.tokens_per_second:g} is out of reach for {candidate.name} "
+            f"on {request.device.name} at {request.service.context:,} tokens: ask for a slower stream."
+        )
+    return replica.decode * rent * request.served
+
+
+def _tokens(
+    request: Request, candidate: Candidate, record: Size, allowed: dict[str, Uncertain], each: Uncertain
+) -> Quantity:
+    if request.tokens is not None:
+        return request.tokens
+    if request.target_loss is not None:
+        equivalent = dense_equivalent(record).central
+        tokens = request.law.central.tokens_for(request.target_loss, equivalent)
+        if tokens is None:
+            least = request.law.central.loss(equivalent, 1e30 * TOKEN)
+            raise ConfigError(
+                f"target_loss={request.target_loss} is out of reach for {candidate.name}: however many tokens it "
+                f"sees, the law leaves it above {least:.4g}."
+            )
+        return tokens
+    if not allowed:
+        raise ConfigError(
+            "The plan has no end: give tokens, target_loss, deadline_days, budget_krw or budget.device_hours."
+        )
+    return min(limit.central for limit in allowed.values()) / each.central
+
+
+def _binding(allowed: dict[str, Uncertain], needed: Uncertain) -> tuple[str, float]:
+    """The tightest constraint if it is met to the full, and the chance to stay within the tightest."""
+    if not allowed:
+        return UNBOUND, 1.0
+    name, limit = min(allowed.items(), key=lambda item: item[1].central)
+    slack = limit / needed
+    chance = 0.5 * (1 + math.erf(math.log(float(slack.central)) / max(slack.spread, 1e-9) / math.sqrt(2)))
+    return (name if float(slack.central) < 1.02 else UNBOUND), chance
+
+
+def nearest_change(plan: Plan, request: Request) -> str:
+    """For a plan that asks too much: what binds, and the smallest change of each kind that would do."""
+    name, limit = min(plan.limits.items(), key=lambda item: item[1].central)
+    over = float(plan.device_time.central / limit.central)
+    fewer = f"train on {plan.tokens / over} at most"
+    if name == "calendar":
+        days = plan.days.central.to(DAY)
+        devices = math.ceil(request.cluster.devices * over)
+        more = f"give {days:.0f} days, or {devices:,} devices"
+    elif name == "money":
+        more = f"give {plan.cost.central + (plan.serving_cost.central if plan.serving_cost else 0)}"
+    else:
+        more = f"give {plan.device_time.central.to(DEVICE * HOUR):,.0f} device-hours"
+    return (
+        f"{plan.candidate.name} on {plan.tokens} is out of reach: {name} binds, {over:.2g} times over; "
+        f"{more}, or {fewer}."
+    )
