@@ -11,7 +11,7 @@ pytest.importorskip("lm_eval")
 
 from lm_eval.api.instance import Instance
 
-from experiments.harness import register
+from experiments import harness
 from lab.config import compose
 from lab.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from lab.errors import ConfigError
@@ -166,8 +166,8 @@ def test_the_same_checkpoint_scores_the_same_as_hf(folder: Path) -> None:
 def test_the_harness_finds_the_type_and_evaluates_a_task(folder: Path, tmp_path: Path) -> None:
     from lm_eval import simple_evaluate
 
-    register()
-    register()  # once more does no harm
+    harness.register()
+    harness.register()  # once more does no harm
     rows = [{"context": "동해 물과", "choices": [" 백두산이", " fox"], "answer": 0}] * 2
     data = tmp_path / "items.jsonl"
     data.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
@@ -201,3 +201,26 @@ def test_what_cannot_be_used_is_told(decoder: Decoder, tokenizer: Tokenizer, tmp
         HarnessModel(decoder, tokenizer, max_length=1)
     with pytest.raises(ConfigError, match="batch_size=0 cannot be used"):
         HarnessModel(decoder, tokenizer, batch_size=0)
+
+
+def test_a_task_whose_data_is_not_here_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unreachable() -> None:
+        raise ConnectionError("Couldn't reach 'skt/kobest_v1' on the Hub")
+
+    monkeypatch.setattr("lm_eval.__main__.cli_evaluate", unreachable)
+    with pytest.raises(SystemExit) as ended:
+        harness.main()
+    assert ended.value.code == 2
+    assert "skt/kobest_v1" in (told := capsys.readouterr().err)
+    assert "HF_HOME" in told
+
+
+def test_the_korean_suites_that_are_named_are_there() -> None:
+    from lm_eval.tasks import TaskManager
+
+    known = {*TaskManager().all_tasks}
+    assert harness.__doc__ is not None
+    assert {*harness.KOREAN_SUITES} <= known
+    assert all(suite in harness.__doc__ for suite in harness.KOREAN_SUITES)

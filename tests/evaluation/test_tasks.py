@@ -139,16 +139,16 @@ def test_every_sum_is_right_and_every_wrong_result_is_wrong(language: str) -> No
         assert len(set(item.choices)) == 4
 
 
-def test_keys_are_all_in_the_text_at_every_depth() -> None:
-    depths = set()
+def test_keys_are_all_in_the_text_and_the_right_one_in_every_quarter() -> None:
+    places = Counter()
     for item in task("key_retrieval_ko").items:
-        name = item.context.split("\n")[-1]
-        lines = item.context.split("\n")
-        assert f"{name}{item.choices[item.answer]}" in lines
-        assert all(any(line.endswith(choice) for line in lines) for choice in item.choices)
+        *lines, asked = item.context.split("\n")
+        keys = [line for line in lines if line.split("의 번호는 ")[-1].isdecimal()]
+        assert {key.split("번호는")[1] for key in keys} == set(item.choices)
+        assert len(keys) == 4
+        places[keys.index(f"{asked}{item.choices[item.answer]}")] += 1
         assert len(item.context) > 1200
-        depths.add(10 * lines.index(f"{name}{item.choices[item.answer]}") // len(lines))
-    assert len(depths) >= 8
+    assert sorted(places.values()) == [8, 8, 12, 12]  # 40 items, four to a place in turn
 
 
 def test_associations_can_be_looked_up() -> None:
@@ -179,13 +179,16 @@ def test_length_gives_the_answer_away_in_no_way() -> None:
 
 
 @pytest.mark.parametrize("language", ["ko", "en"])
-def test_a_right_result_has_every_rank_equally_often(language: str) -> None:
+def test_no_rank_and_no_digit_tells_a_right_result(language: str) -> None:
     items = make_task(TASKS[f"arithmetic_{language}"], TEXT, 160, 0)
     assert items is not None
     ranks = Counter(
         sorted(map(int, item.choices)).index(int(item.choices[item.answer])) for item in items.items
     )
     assert set(ranks.values()) == {40}
+    for item in items.items:
+        beginnings, ends = ({choice[:-1] for choice in item.choices}, {choice[-1] for choice in item.choices})
+        assert (len(beginnings), len(ends)) == (2, 2)
 
 
 @pytest.mark.parametrize(

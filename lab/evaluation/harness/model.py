@@ -14,8 +14,8 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
 from lm_eval.models.utils import normalize_gen_kwargs
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
+from rich.progress import Progress
 from torch import Tensor
-from tqdm import tqdm
 
 from lab.data.tokenizer import Tokenizer
 from lab.errors import ConfigError
@@ -93,26 +93,24 @@ class HarnessModel(TemplateLM):
             rows.setdefault(tuple(fed), []).append(index)
         order = sorted(rows, key=len, reverse=True)
         found: list[tuple[float, bool]] = [(0.0, True)] * len(requests)
-        with (
-            evaluating(self.model),
-            tqdm(total=len(requests), disable=disable_tqdm, desc="likelihoods") as bar,
-        ):
+        with evaluating(self.model), Progress(disable=disable_tqdm) as progress:
+            bar = progress.add_task("likelihoods", total=len(requests))
             for start in range(0, len(order), self.batch_size):
                 batch = order[start : start + self.batch_size]
                 hidden = self._hidden(batch)
-                for row, fed in enumerate(batch):
-                    for index in rows[fed]:
+                for row, tokens in enumerate(batch):
+                    for index in rows[tokens]:
                         texts, _, continuation = requests[index]
                         if continuation:
-                            found[index] = self._score(hidden[row, : len(fed)], continuation)
+                            found[index] = self._score(hidden[row, : len(tokens)], continuation)
                         if texts is not None:
                             self.cache_hook.add_partial("loglikelihood", texts, found[index])
-                        bar.update()
+                        progress.advance(bar)
         return found
 
     def _hidden(self, rows: Sequence[Sequence[int]]) -> Tensor:
         """``[B, T, D]``; padding stands behind the tokens, where none of them sees it."""
-        tokens = torch.zeros(len(rows), max(1, *map(len, rows), 1), dtype=torch.long)
+        tokens = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
         for row, fed in enumerate(rows):
             tokens[row, : len(fed)] = torch.tensor(fed, dtype=torch.long)
         return self.model(tokens.to(self._device)).hidden
@@ -164,7 +162,8 @@ class HarnessModel(TemplateLM):
         for index, request in enumerate(requests):
             groups.setdefault(repr(sorted(request.args[1].items())), []).append(index)
         found = [""] * len(requests)
-        with tqdm(total=len(requests), disable=disable_tqdm, desc="generating") as bar:
+        with Progress(disable=disable_tqdm) as progress:
+            bar = progress.add_task("generating", total=len(requests))
             for members in groups.values():
                 members.sort(key=lambda index: len(requests[index].args[0]), reverse=True)
                 for start in range(0, len(members), self.batch_size):
@@ -174,7 +173,7 @@ class HarnessModel(TemplateLM):
                     for index, text in zip(batch, texts, strict=True):
                         found[index] = text
                         self.cache_hook.add_partial("generate_until", requests[index].args, text)
-                    bar.update(len(batch))
+                    progress.advance(bar, len(batch))
         return found
 
     def _continue(self, contexts: Sequence[str], settings: dict[str, Any]) -> list[str]:

@@ -90,8 +90,8 @@ _KINDS = (
     TaskKind(
         "arithmetic_ko",
         "calculates",
-        "three solved problems in words, then one of +, - (numbers up to 99) or × (up to 9); wrong results have as "
-        "many digits and are off by 1, 2, 10, 11 or 20",
+        "three solved problems in words, then one of +, - (numbers up to 99) or × (up to 9); wrong results are off "
+        "in the last digit, in those before it, or in both",
         4,
         "ko",
         synthetic.arithmetic_ko,
@@ -109,8 +109,8 @@ _KINDS = (
     TaskKind(
         "key_retrieval_ko",
         "finds a fact in a long text",
-        "1,200 characters of held-out sentences with four trees and their numbers between them, the right one at ten "
-        "depths in turn; the number of one tree, wrong ones are those of the others",
+        "1,200 characters of held-out sentences with four trees and their numbers between them, one in each "
+        "quarter; the number of one tree, wrong ones are those of the others",
         4,
         "ko",
         synthetic.key_retrieval_ko,

@@ -12,8 +12,8 @@ CHOICES = 4
 SHOTS = 3
 """Solved problems before the one that is asked, so that a model that only continues text knows the form."""
 
-SHIFTS = (1, 2, 10, 11, 20)
-"""By how much wrong results are off; they have as many digits as the right one."""
+ONES, TENS = (1, 2, 3), (10, 20)
+"""By how much wrong results are off: in the last digit, in what stands before it, or in both."""
 
 HAYSTACK_CHARACTERS = 1200
 """Korean text around the keys, about a thousand tokens of a small vocabulary."""
@@ -28,7 +28,7 @@ PROBLEMS: dict[str, dict[str, str]] = {
 
 
 def arithmetic(language: str, text: HeldOutText, num_items: int, seed: int) -> tuple[ChoiceItem, ...]:
-    """One operation on numbers up to 99 after :data:`SHOTS` solved ones; wrong results are near the right one."""
+    """One operation on numbers up to 99 after :data:`SHOTS` solved ones; wrong results share digits with it."""
     return _written(partial(_problem, language), f"arithmetic_{language}", num_items, seed)
 
 
@@ -47,7 +47,8 @@ def associative_recall(text: HeldOutText, num_items: int, seed: int) -> tuple[Ch
 def key_retrieval_ko(text: HeldOutText, num_items: int, seed: int) -> tuple[ChoiceItem, ...]:
     """Four sentences that each give a tree a number, spread over held-out sentences; one number is asked for.
 
-    The wrong numbers are those of the other trees. The place of the right sentence goes through the whole text.
+    The wrong numbers are those of the other trees. One number stands in each quarter of the text, and
+    the right one in each quarter equally often.
     """
     pool = [
         sentence
@@ -81,24 +82,17 @@ def _written(write: Write, name: str, num_items: int, seed: int) -> tuple[Choice
 
 
 def _problem(language: str, draw: random.Random, number: int) -> tuple[str, list[str]]:
-    """The right result is the smallest of the choices as often as the second, third or largest."""
-    smaller = number // CHOICES % CHOICES
+    """The choices are two last digits with two other beginnings: who prefers any digits is right in one of four."""
+    up, right = (1 if number // CHOICES % CHOICES & bit else -1 for bit in (1, 2))
     while True:
         *shown, (question, result) = [_one_problem(language, draw) for _ in range(SHOTS + 1)]
-        below, above = (
-            [
-                result + sign * shift
-                for shift in SHIFTS
-                if len(str(abs(result + sign * shift))) == len(str(result))
-            ]
-            for sign in (-1, 1)
-        )
-        below = [value for value in below if value >= 0]
-        if len(below) >= smaller and len(above) >= CHOICES - 1 - smaller:
+        ones, tens = right * draw.choice(ONES), up * draw.choice(TENS)
+        values = [result, result + ones, result + tens, result + ones + tens]
+        of_one_length = len({len(str(abs(value))) for value in values}) == 1 and min(values) >= 10
+        if of_one_length and (result + ones) // 10 == result // 10:
             break
     context = "\n".join([*(f"{words} {value}" for words, value in shown), question])
-    wrong = [*draw.sample(below, smaller), *draw.sample(above, CHOICES - 1 - smaller)]
-    draw.shuffle(wrong)
+    wrong = draw.sample(values[1:], CHOICES - 1)
     return context, [f" {value}" for value in (result, *wrong)]
 
 
@@ -124,10 +118,13 @@ def _haystack(pool: list[str], draw: random.Random, number: int) -> tuple[str, l
     text = list(_until(pool, draw))
     names, values = draw.sample(NAMES, CHOICES), draw.sample(range(1000, 10000), CHOICES)
     lines = [f"{name}의 번호는 {value}" for name, value in zip(names, values, strict=True)]
-    right = len(text) * (number // CHOICES % 10) // 10
-    places = [right, *(draw.randint(0, len(text)) for _ in range(CHOICES - 1))]
-    for place, line in sorted(zip(places, lines, strict=True), reverse=True):
-        text.insert(place, line)
+    order = [*range(1, CHOICES)]
+    order.insert(
+        number // CHOICES % CHOICES, 0
+    )  # the one that is asked for is first, second, third and last in turn
+    depths = [int((quarter + draw.random()) * len(text) / CHOICES) for quarter in range(CHOICES)]
+    for depth, line in reversed([*zip(depths, order, strict=True)]):
+        text.insert(depth, lines[line])
     return "\n".join([*text, f"{names[0]}의 번호는"]), [f" {value}" for value in values]
 
 
