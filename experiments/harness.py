@@ -16,6 +16,7 @@ from experiments.command import ends_in_a_sentence
 from lab.errors import ConfigError
 
 NEEDED = "lm-eval==0.4.13"
+KOREAN_SUITES = ("kmmlu", "kmmlu_hard", "haerae", "kobest", "click", "hrm8k", "kbl", "kormedmcqa")
 
 
 def main() -> None:

@@ -8,14 +8,16 @@ from lab.face import load_with_tokenizer
 from lab.job import choose_device
 
 AUTOMATIC_BATCH = 16
+UNASKED_DEVICE = "cuda:0"
+"""What the harness passes where no ``--device`` is given, whether there is such a device or not."""
 
 
 class LabModel(HarnessModel):
     """``checkpoint`` is a run folder, a released checkpoint of our families, or one under our own names.
 
-    ``device`` is ``auto``, ``cpu`` or a cuda device. ``batch_size`` counts requests; ``auto`` is 16 here. The
-    harness passes ``max_batch_size`` to every type; nothing is tried out here, so that it only bounds
-    ``batch_size``. See :class:`HarnessModel` for the rest. Raises :class:`ConfigError` in one sentence.
+    ``device`` is ``auto``, ``cpu`` or a cuda device; ``cuda:0`` falls back to the CPU, as with the harness's ``hf``.
+    ``batch_size`` counts requests; ``auto`` is 16 here, as nothing is tried out, and ``max_batch_size`` bounds it. See
+    :class:`HarnessModel` for the rest. Raises :class:`ConfigError` in one sentence.
     """
 
     def __init__(
@@ -33,7 +35,8 @@ class LabModel(HarnessModel):
             raise ConfigError(f"checkpoint={checkpoint} is not a folder: it must be a checkpoint's.")
         model, tokenizer = load_with_tokenizer(checkpoint)
         rows = min(_rows(batch_size), max_batch_size or _rows(batch_size))
-        super().__init__(model.to(choose_device(device)), tokenizer, rows, max_length, add_bos_token)
+        where = choose_device("auto" if device == UNASKED_DEVICE else device)
+        super().__init__(model.to(where), tokenizer, rows, max_length, add_bos_token)
 
 
 def _rows(batch_size: int | str) -> int:
