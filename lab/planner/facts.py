@@ -126,6 +126,7 @@ class Run:
     layout: dict[str, Any] = field(default_factory=dict)
     assumed: dict[str, Any] = field(default_factory=dict)
     note: str = ""
+    fit: bool = True
     use: bool = True
     why: str = ""
 

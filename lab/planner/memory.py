@@ -25,6 +25,8 @@ RESERVED = 2 * GIB
 FRAGMENTATION = 0.06
 """Share of activations and buffers lost in the allocator (budget 5 to 10 %)."""
 OPTIMIZER_MOMENTS = {"adamw": 2, "muon": 1}
+ELEMENT_BYTES = {"fp32": 4.0, "bf16": 2.0, "fp8": 1.5, "fp4": 1.5}
+"""Bytes of a kept activation: in fp8 and below the inputs of matrices are kept as one byte, the rest in bf16."""
 LOGIT_CHUNKS = 8
 """A fused head keeps an eighth of the micro-batch's logits at a time."""
 
@@ -110,13 +112,11 @@ def memory(model: ModelConfig, layout: LayoutConfig) -> Memory:
         return (dense + experts) * size_each * BYTE
 
     tokens = layout.micro_batch * layout.sequence / layout.context
-    element = 4 if layout.precision == "fp32" else 2
+    element = ELEMENT_BYTES[layout.precision]
     activations = _stash(model, layout, tokens, element)
     logits = tokens * model.vocab_size / layout.tensor * 4 * BYTE / LOGIT_CHUNKS
     layers = max(1, _stage_layers(model, layout))
-    gathered = (
-        2 * held.total / layers * element * BYTE if layout.sharding == "weights" and group > 1 else 0 * BYTE
-    )
+    gathered = 2 * held.total / layers * 2 * BYTE if layout.sharding == "weights" and group > 1 else 0 * BYTE
     dispatched = _dispatched(model, layout, tokens, element)
     buffers = activations + logits + gathered + dispatched
     alone = layout.devices == 1
@@ -143,24 +143,33 @@ def require_fits(model: ModelConfig, layout: LayoutConfig, device: Device) -> Me
     return needed
 
 
-def activation_elements(model: ModelConfig, layer: LayerPlan) -> tuple[float, float]:
-    """Numbers kept for the backward pass of one layer and token: (the whole layer, of them routed experts).
+def activation_elements(model: ModelConfig, layer: LayerPlan, recompute: str = "none") -> float:
+    """Numbers kept for the backward pass of one layer and token.
 
     Inputs of norms and matrices, queries, keys, values, attention's output, gate, up and product of feed-forwards.
+    ``selective`` makes the cheap ones again: outputs of norms, the product of gate and up, the heads that a latent
+    is expanded to (DeepSeek-V3, arXiv 2412.19437, section 3.2.3), and weights rows before an expert's last matrix.
     """
     width, unit, router = model.width, model.feed_forward, model.router
-    streams = model.residual.num_streams
-    total = 2 * width * streams + 2 * width + mixer_elements(model.mixer(layer), width)
+    again = recompute != "none"
+    norms, kept_hidden, rows = (0, 2, 1) if again else (2, 3, 2)
+    total = (
+        2 * width * model.residual.num_streams
+        + norms * width
+        + mixer_elements(model.mixer(layer), width, again)
+    )
     if layer.sparse:
         assert isinstance(router, SigmoidRouter)
-        routed = router.top_k * (2 * width + 3 * router.expert_width)
-        shared = 3 * router.num_shared * router.expert_width
-        return total + routed + shared + 2 * router.num_experts, routed
-    return total + 3 * unit.width, 0.0
+        routed = router.top_k * (rows * width + kept_hidden * router.expert_width)
+        return total + routed + kept_hidden * router.num_shared * router.expert_width + 2 * router.num_experts
+    return total + kept_hidden * unit.width
 
 
-def mixer_elements(mixer: MixerConfig, width: int) -> float:
-    """Numbers that one mixer keeps for a token: queries, keys, values, latents, gates, output."""
+def mixer_elements(mixer: MixerConfig, width: int, again: bool = False) -> float:
+    """Numbers that one mixer keeps for a token: queries, keys, values, latents, gates, output.
+
+    ``again``: what a latent is expanded to is made again.
+    """
     if isinstance(mixer, GroupedQuery):
         gate = 1 if type(mixer).__name__ == "GroupedQueryGated" else 0
         return mixer.head_dim * ((2 + gate) * mixer.num_heads + 2 * mixer.num_kv_heads)
@@ -170,6 +179,8 @@ def mixer_elements(mixer: MixerConfig, width: int) -> float:
         else:
             keys = queries = outputs = getattr(mixer, "num_heads")  # noqa: B009
         latents = 2 * (mixer.query_rank + mixer.latent_rank + mixer.rope_dim)
+        if again:
+            return latents + outputs * mixer.value_dim
         return (
             latents
             + queries * mixer.key_dim
@@ -202,19 +213,21 @@ def stages_in_flight(layout: LayoutConfig) -> float:
     return min(layout.micro_batches, p) * interleaved
 
 
-def _stash(model: ModelConfig, layout: LayoutConfig, tokens: float, element: int) -> Quantity:
+def _stash(model: ModelConfig, layout: LayoutConfig, tokens: float, element: float) -> Quantity:
     plan = model.plan()
     share = _stage_layers(model, layout) / len(plan)
-    in_layers = sum(activation_elements(model, layer)[0] for layer in plan) * share / layout.tensor
+    in_layers = (
+        sum(activation_elements(model, layer, layout.recompute) for layer in plan) * share / layout.tensor
+    )
     if layout.recompute == "full":
         streams = model.residual.num_streams
         inputs = len(plan) * share * model.width * streams / layout.tensor
-        largest = max(activation_elements(model, layer)[0] for layer in plan) / layout.tensor
+        largest = max(activation_elements(model, layer) for layer in plan) / layout.tensor
         return tokens * element * (stages_in_flight(layout) * inputs + largest) * BYTE
     return tokens * element * stages_in_flight(layout) * in_layers * BYTE
 
 
-def _dispatched(model: ModelConfig, layout: LayoutConfig, tokens: float, element: int) -> Quantity:
+def _dispatched(model: ModelConfig, layout: LayoutConfig, tokens: float, element: float) -> Quantity:
     """Send and receive buffers of one layer of experts."""
     if layout.expert == 1 or not isinstance(model.router, SigmoidRouter):
         return 0 * BYTE

@@ -1,0 +1,313 @@
+"""The cost model held against everything public, in three layers.
+
+(a) counts: parameters, FLOPs and memory against golden figures; (b) step throughput against published rows; (c) all-in
+device-hours of whole runs. What is fitted: six slowdowns in (b) and two numbers, both ends of the all-in
+efficiency, in (c). Every error reported for (b) and (c) is of a fit that has not seen the row.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+from lab.model.config import ModelConfig
+from lab.model.leaves.multi_token import NoMultiToken, SharedBlock
+from lab.model.size import size
+from lab.planner import facts
+from lab.planner.config import LayoutConfig
+from lab.planner.interval import Range, Uncertain, from_range
+from lab.planner.layouts import default_layout
+from lab.planner.memory import activation_2022, stages_in_flight
+from lab.planner.pipeline import bubble
+from lab.planner.quantity import BYTE, DEVICE_HOUR, GIB, TOKEN, Quantity
+from lab.planner.training import sketch, training_work
+from lab.planner.utilisation import INGREDIENTS, PRIOR, ideal_times, utilisation
+
+ROW_SPREAD = 0.2
+"""What a published row may be off by (standard deviation of the logarithm): software differs by that much."""
+PRIOR_SPREAD = 0.5
+USUAL_DEVICES = 512
+"""Devices of a run whose number is not published."""
+
+Models = Callable[[str], ModelConfig]
+"""The model of a name: a contender's configuration, or a reference model."""
+
+
+@dataclass(frozen=True)
+class Golden:
+    """A published count and ours."""
+
+    what: str
+    published: float
+    ours: float
+    unit: str
+
+    @property
+    def error(self) -> float:
+        """Ours over published, less one."""
+        return self.ours / self.published - 1
+
+
+@dataclass(frozen=True)
+class Step:
+    """A published throughput row, ready to be fitted: ``ideal`` and ``measured`` in device-seconds per token."""
+
+    row: facts.Throughput
+    layout: LayoutConfig
+    ideal: tuple[float, ...]
+    measured: float
+
+
+@dataclass(frozen=True)
+class StepError:
+    """A row predicted by a fit that has not seen it; rates in tokens per second and device."""
+
+    step: Step
+    predicted: float
+
+    @property
+    def published(self) -> float:
+        return 1 / self.step.measured
+
+    @property
+    def error(self) -> float:
+        """Predicted over published, less one."""
+        return self.predicted / self.published - 1
+
+
+@dataclass(frozen=True)
+class RunError:
+    """A run predicted by a fit that has not seen it: in-run hours and the 80 % interval of all-in hours."""
+
+    run: facts.Run
+    in_run: float
+    all_in: Range[float]
+
+    @property
+    def efficiency(self) -> float:
+        """In-run prediction over published hours."""
+        return self.in_run / self.run.hours
+
+    @property
+    def covered(self) -> bool:
+        return self.all_in.holds(self.run.hours)
+
+
+def goldens(models: Models) -> list[Golden]:
+    """Layer (a): parameters (billion), training FLOPs per token, memory (GiB)."""
+    rows: list[Golden] = []
+    known = facts.read("models")
+    for name, shape in {**known["models"], **known["contenders"]}.items():
+        whole = _one_step_ahead(models(name))
+        trunk = replace(whole, multi_token=NoMultiToken("none"))
+        for suffix, model in (("", trunk), ("_multi_token", whole)):
+            counted = size(model, 1)
+            counts = {"total": counted.parameters_total, "active": counted.parameters_active}
+            for key, count in counts.items():
+                if key + suffix in shape:
+                    what = f"{name}: {key}{suffix} parameters".replace("_multi_token", " with multi-token")
+                    rows.append(Golden(what, shape[key + suffix], count / 1e9, "billion"))
+            for sequence, value in shape.get(f"flops{suffix}", {}).items():
+                ours = size(model, sequence).flops_per_token_training
+                what = f"{name}: FLOPs at {sequence:,} tokens{', with multi-token' if suffix else ''}"
+                rows.append(Golden(what, value, ours, "FLOP/token"))
+    for name, row in known["memory_2022"].items():
+        rows += _memory_2022(name, *row)
+    return rows
+
+
+def steps(models: Models) -> list[Step]:
+    """Published throughput rows with their layouts and ideal times."""
+    prepared = []
+    for row in facts.throughputs():
+        model, device = models(row.model), facts.device(row.device)
+        given = {**row.assumed, **row.layout}
+        layout = default_layout(model, device, row.devices, row.sequence, row.precision, **given)
+        times = ideal_times(model, layout, device)
+        ideal = tuple(times[name].value * (1 + bubble(layout)) for name in INGREDIENTS)
+        if row.tokens:
+            measured = 1 / row.tokens
+        else:
+            assert row.tflops is not None, row.name
+            measured = training_work(model, row.sequence).total.value / (row.tflops * 1e12)
+        prepared.append(Step(row, layout, ideal, measured))
+    return prepared
+
+
+def fit_slowdowns(rows: Sequence[Step]) -> dict[str, float]:
+    """The six slowdowns that fit ``rows`` best: robust least squares on logarithms, with :data:`PRIOR`."""
+    import numpy
+    from scipy.optimize import least_squares
+
+    ideal = numpy.array([row.ideal for row in rows])
+    measured = numpy.log([row.measured for row in rows])
+    prior = numpy.log([PRIOR[name] for name in INGREDIENTS])
+
+    def residuals(logs: numpy.ndarray) -> numpy.ndarray:
+        off = (numpy.log(ideal @ numpy.exp(logs)) - measured) / ROW_SPREAD
+        return numpy.concatenate([off, (logs - prior) / PRIOR_SPREAD])
+
+    found = least_squares(residuals, prior, loss="soft_l1").x
+    return {name: float(value) for name, value in zip(INGREDIENTS, numpy.exp(found), strict=True)}
+
+
+def step_errors(rows: Sequence[Step]) -> list[StepError]:
+    """Layer (b): each row predicted by the fit to all others."""
+    errors = []
+    for index, row in enumerate(rows):
+        slowdowns = fit_slowdowns([*rows[:index], *rows[index + 1 :]])
+        time = sum(slowdowns[name] * part for name, part in zip(INGREDIENTS, row.ideal, strict=True))
+        errors.append(StepError(row, 1 / time))
+    return errors
+
+
+def median_error(errors: Sequence[StepError]) -> float:
+    """Median absolute relative error of the rates."""
+    return statistics.median(abs(error.error) for error in errors)
+
+
+def run_errors(models: Models, rows: Sequence[Step]) -> list[RunError]:
+    """Layer (c): each run predicted without itself, and without the step rates reported for the same model."""
+    used = [run for run in facts.runs() if run.use]
+    in_run = []
+    for run in used:
+        others = [row for row in rows if not (row.row.group == "reports" and row.row.model == run.model)]
+        slowdowns = fit_slowdowns(others)
+        in_run.append(_in_run(run, models, slowdowns).to(DEVICE_HOUR))
+    efficiencies = [hours / run.hours for hours, run in zip(in_run, used, strict=True)]
+    errors = []
+    for index, run in enumerate(used):
+        others_seen = [
+            efficiency for other, efficiency in enumerate(efficiencies) if other != index and used[other].fit
+        ]
+        predicted = in_run[index] / all_in_efficiency(others_seen)
+        errors.append(RunError(run, in_run[index], predicted.range))
+    return errors
+
+
+def all_in_efficiency(efficiencies: Sequence[float]) -> Uncertain[float]:
+    """All-in efficiency (in-run prediction over published hours) of the next run, from those seen.
+
+    Distribution-free: of n runs in order, the next lies below the one at place (n + 1) / 10 with a chance of one in
+    ten (conformal prediction, Vovk et al. 2005), and above its counterpart likewise.
+    """
+    import numpy
+
+    low, high = numpy.quantile(efficiencies, [0.1, 0.9], method="weibull")
+    return from_range("all-in efficiency", float(low), float(high))
+
+
+@cache
+def fitted_all_in() -> Uncertain[float]:
+    """The committed all-in efficiency of ``facts/slowdowns.yaml``."""
+    low, high = facts.read("slowdowns")["all_in_efficiency"]
+    return from_range("all-in efficiency", low, high)
+
+
+def in_run_time(
+    model: ModelConfig,
+    device: str,
+    tokens: float,
+    precision: str = "bf16",
+    devices: int | None = None,
+    sequence: int = 4096,
+    layout: LayoutConfig | None = None,
+) -> Quantity:
+    """Device-time of the steps of a run and nothing else; without a layout, that of :func:`default_layout`."""
+    kind = facts.device(device)
+    layout = layout or default_layout(model, kind, devices or USUAL_DEVICES, sequence, precision)
+    return utilisation(model, layout, kind).time * (tokens * TOKEN)
+
+
+def all_in_time(
+    model: ModelConfig,
+    device: str,
+    tokens: float,
+    precision: str = "bf16",
+    devices: int | None = None,
+    sequence: int = 4096,
+    layout: LayoutConfig | None = None,
+) -> Uncertain[Quantity]:
+    """Device-time of a whole run as houses report it: steps, failures, restarts, evaluations, whatever else.
+
+    ``model`` may be a :func:`lab.planner.training.sketch` of total and active parameters.
+    """
+    steps_alone = in_run_time(model, device, tokens, precision, devices, sequence, layout)
+    return Uncertain(steps_alone) / fitted_all_in()
+
+
+def _in_run(run: facts.Run, models: Models, slowdowns: Mapping[str, float]) -> Quantity:
+    if run.model:
+        model = models(run.model)
+    else:
+        assert run.total is not None
+        assert run.active is not None
+        model = sketch(run.total * 1e9, run.active * 1e9, name=run.name)
+    device = facts.device(run.device)
+    given = {**run.assumed, **run.layout}
+    layout = default_layout(model, device, run.devices or USUAL_DEVICES, run.sequence, run.precision, **given)
+    assert run.tokens is not None, run.name
+    return utilisation(model, layout, device, dict(slowdowns)).time * (run.tokens * TOKEN)
+
+
+def _one_step_ahead(model: ModelConfig) -> ModelConfig:
+    """``model`` with one multi-token step, as the golden counts have it (K-EXAONE 2.0 trains four)."""
+    multi_token = model.multi_token
+    if not isinstance(multi_token, SharedBlock):
+        return model
+    return replace(model, multi_token=replace(multi_token, num_steps=1))
+
+
+def _memory_2022(
+    name: str,
+    width: int,
+    layers: int,
+    heads: int,
+    batch: int,
+    tensor: int,
+    pipeline: int,
+    virtual: int,
+    state: float,
+    plain: float,
+    selective: float,
+) -> list[Golden]:
+    """GPT models of arXiv 2205.05198: 18 bytes for each of 12 L h^2 parameters, activations by its formulas."""
+    held = 12 * layers * width**2 / (tensor * pipeline) * 18 * BYTE
+    layout = LayoutConfig(pipeline=pipeline, tensor=tensor, virtual_stages=virtual)
+    stash = stages_in_flight(layout) * layers / pipeline
+    rows = [Golden(f"{name} of 2022: state", state, held.to(GIB), "GiB")]
+    for label, value, is_selective in (("activations", plain, False), ("selective", selective, True)):
+        ours = stash * activation_2022(2048, batch, width, heads, tensor, is_selective)
+        rows.append(Golden(f"{name} of 2022: {label}", value, ours.to(GIB), "GiB"))
+    return rows
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """All three layers, and the fit to everything."""
+
+    goldens: list[Golden]
+    steps: list[StepError]
+    runs: list[RunError]
+    slowdowns: dict[str, float]
+    all_in_efficiency: Range[float]
+
+    @property
+    def coverage(self) -> float:
+        """Share of runs inside their 80 % interval."""
+        return statistics.fmean(run.covered for run in self.runs)
+
+    @property
+    def width(self) -> float:
+        """Median of high over low."""
+        return statistics.median(run.all_in.width for run in self.runs)
+
+
+def calibrate(models: Models) -> Calibration:
+    """Everything at once: about half a minute on one core."""
+    rows = steps(models)
+    runs = run_errors(models, rows)
+    efficiency = all_in_efficiency([run.efficiency for run in runs if run.run.fit])
+    return Calibration(goldens(models), step_errors(rows), runs, fit_slowdowns(rows), efficiency.range)
