@@ -1,1 +1,1 @@
-"""Tests, on weights, of whether a model was trained from scratch or grew out of another. Not built yet."""
+"""Tests, on weights, of whether a model was trained from scratch or grew out of another."""

@@ -1,0 +1,189 @@
+"""The audit: every test on every sub-module of two models, corrected, and what may be said."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from lab.independence.config import AuditConfig
+from lab.independence.norm_cosine import NormComparison, norm_comparison
+from lab.independence.roles import MODULES
+from lab.independence.row_reuse import row_reuse
+from lab.independence.statistics import holm
+from lab.independence.unit_agreement import unit_agreement
+from lab.independence.unit_assignment import unit_assignment
+from lab.independence.vocabulary import VocabularyOverlap, vocabulary_overlap
+from lab.independence.weights import Weights
+
+SHARES = "shares weights"
+NOT_TESTABLE = "not testable"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One test on one part. ``floor`` is the smallest share of reused rows or units it could have seen."""
+
+    module: str
+    part: str
+    method: str
+    statistic: str
+    value: float
+    null: str
+    p_value: float
+    share: float | None = None
+    floor: float | None = None
+    corrected_p: float = 1.0
+
+    @property
+    def exact(self) -> bool:
+        return self.method != "unit agreement"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What may be said of one sub-module, or of the ``whole``."""
+
+    module: str
+    words: str
+    reason: str
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Everything one comparison yields; ``notes`` are what could not be compared and why."""
+
+    a: str
+    b: str
+    level: float
+    verdicts: tuple[Verdict, ...]
+    tokenizers: VocabularyOverlap | None
+    norms: NormComparison | None
+    notes: tuple[str, ...] = field(default=())
+
+    def verdict(self, module: str) -> Verdict:
+        return next(verdict for verdict in self.verdicts if verdict.module == module)
+
+
+def audit(a: Weights, b: Weights, config: AuditConfig, progress: Callable[[str], None] = str) -> Audit:
+    """Test whether weights of ``b`` come from ``a`` (or of ``a`` from ``b``: copies look alike either way)."""
+    findings: list[Finding] = []
+    reasons: dict[str, str] = {}
+    for module in MODULES:
+        progress(module)
+        found, reason = _rows(a, b, module, config)
+        findings += found
+        reasons[module] = reason
+    progress("units")
+    findings += _units(a, b, config)
+    corrected = holm({f"{f.module} {f.part} {f.method}": f.p_value for f in findings})
+    findings = [replace(f, corrected_p=corrected[f"{f.module} {f.part} {f.method}"]) for f in findings]
+    verdicts = [
+        _verdict(module, [f for f in findings if f.module == module], reasons[module], config.level)
+        for module in MODULES
+    ]
+    overlap = vocabulary_overlap(a, b)
+    verdicts.append(Verdict("tokenizer", NOT_TESTABLE, _tokenizer_words(overlap)))
+    verdicts.append(_verdict("whole", findings, "no sub-module could be compared", config.level))
+    notes = [f"{w.name}: {name} {why}" for w in (a, b) for name, why in w.unusable.items()]
+    return Audit(
+        a.name,
+        b.name,
+        config.level,
+        tuple(verdicts),
+        overlap,
+        norm_comparison(a, b, config.seed),
+        tuple(notes),
+    )
+
+
+def _rows(a: Weights, b: Weights, module: str, config: AuditConfig) -> tuple[list[Finding], str]:
+    present = {w.name: any(role.module == module for role in w.roles.values()) for w in (a, b)}
+    if not all(present.values()):
+        missing = " and ".join(name for name, there in present.items() if not there)
+        return [], f"{missing} has none"
+    widths = a.width(module), b.width(module)
+    if widths[0] != widths[1]:
+        return [], f"widths {widths[0]} and {widths[1]} have no coordinates in common"
+    findings = []
+    for writes, part in ((False, "read"), (True, "write")):
+        result = row_reuse(
+            a.vectors(module, writes),
+            b.vectors(module, writes),
+            config.rows,
+            config.draws,
+            config.level / 10,
+            config.seed,
+        )
+        if result is not None:
+            findings.append(
+                Finding(
+                    module,
+                    part,
+                    "row reuse",
+                    "mean correlation of matched rows",
+                    result.correlation,
+                    f"exact, {config.draws} permutations, {result.rows} rows",
+                    result.p_value,
+                    result.share,
+                    result.floor,
+                )
+            )
+    return findings, "no tensor of both has numbers that vary in a common width"
+
+
+def _units(a: Weights, b: Weights, config: AuditConfig) -> list[Finding]:
+    findings = []
+    p_value = unit_assignment(a, b, config.seed)
+    if p_value is not None:
+        findings.append(
+            Finding(
+                "experts", "units in place", "unit assignment", "Fisher's p", p_value, "exact", p_value
+            )
+        )
+    agreement = unit_agreement(
+        a, b, config.units, config.tokens, config.draws, config.level / 10, config.seed
+    )
+    if agreement is not None:
+        findings.append(
+            Finding(
+                "experts",
+                "units in any basis",
+                "unit agreement",
+                "share of units that agree",
+                agreement.share,
+                f"{config.draws} shuffles, {agreement.units} units, {agreement.tokens} tokens, "
+                f"expected {agreement.expected:.2%}",
+                agreement.p_value,
+                max(0.0, agreement.share - agreement.expected),
+                agreement.floor,
+            )
+        )
+    return findings
+
+
+def _verdict(module: str, findings: list[Finding], reason: str, level: float) -> Verdict:
+    """Words that claim no more than the findings: a share is a lower bound, silence is no independence."""
+    if not findings:
+        return Verdict(module, NOT_TESTABLE, reason)
+    significant = [f for f in findings if f.corrected_p <= level]
+    if significant:
+        best = min(significant, key=lambda f: f.corrected_p)
+        share = max((f.share for f in significant if f.share is not None), default=0.0)
+        amount = f", in at least {share:.1%} of what was sampled" if share else ""
+        return Verdict(
+            module, SHARES, f"{best.method}, corrected p = {best.corrected_p:.2g}{amount}", tuple(findings)
+        )
+    floors = [f.floor for f in findings if f.floor is not None]
+    if not floors or max(floors) >= 1:
+        return Verdict(module, NOT_TESTABLE, "even a whole copy might have gone unseen", tuple(findings))
+    p = min(f.corrected_p for f in findings)
+    words = f"no shared weights detected above {max(floors):.1%}"
+    return Verdict(module, words, f"smallest corrected p = {p:.2g}", tuple(findings))
+
+
+def _tokenizer_words(overlap: VocabularyOverlap | None) -> str:
+    if overlap is None:
+        return "no vocabulary in one of the folders"
+    return (
+        f"a vocabulary is no weight: {overlap.common:,} strings in common ({overlap.jaccard:.0%}), "
+        f"{overlap.same_number:,} with the same number"
+    )

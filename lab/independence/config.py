@@ -1,0 +1,33 @@
+"""Settings of an audit. Torch-free."""
+
+from dataclasses import dataclass
+
+from lab.errors import ConfigError
+
+
+@dataclass
+class AuditConfig:
+    """``rows`` of each part of b and ``units`` of its feed-forwards are drawn and sought in all of a.
+
+    ``draws`` permutations make each null, so that no p-value is below ``1 / (draws + 1)``; ``level`` is the
+    family-wise error; ``tokens`` of the common vocabulary carry the tests that need one.
+    """
+
+    rows: int = 512
+    units: int = 512
+    tokens: int = 512
+    draws: int = 1999
+    level: float = 0.01
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for key in ("rows", "units", "tokens"):
+            if getattr(self, key) < 16:
+                raise ConfigError(f"{key}={getattr(self, key)} cannot be used: it must be at least 16.")
+        if not 0 < self.level < 0.5:
+            raise ConfigError(f"level={self.level} cannot be used: it must lie between 0 and 0.5.")
+        if self.draws < 10 / self.level:
+            raise ConfigError(
+                f"draws={self.draws} cannot be used: it must be at least 10 / level = {10 / self.level:.0f}, "
+                "or no corrected p-value could reach the level."
+            )

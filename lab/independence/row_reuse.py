@@ -1,0 +1,157 @@
+r"""Are rows of one model rows of the other? An exact test in the residual stream's own coordinates.
+
+**Equation.** For row :math:`b_j` of B and a candidate :math:`a` of A, both of width D, let :math:`r` be Pearson's
+correlation over coordinates. Two ways to choose the candidate: the row at the *same place*, judged on all coordinates;
+or the *best match* among all rows of A, found on half of the coordinates and judged on the other half. Statistics: the
+mean of r, of its upper twentieth and its maximum.
+
+**Null and assumption.** A's coordinates, permuted all together, would have been as likely: true of weights drawn alike
+and independently and trained by a rule that treats coordinates alike (SGD, Adam, Muon), whatever data, whatever B. The
+statistics are recomputed under permutations of the coordinates that are judged, so the p-value is exact. It holds
+against permuted layers, heads, units and experts, scaling and partial copies; it is blind where the residual stream
+itself was permuted or rotated: see ``unit_agreement``.
+
+**Control.** The permutation *is* the shuffle control. Two models from one initial draw are not independent under this
+null: the test then finds the draw that they share, rightly, and cannot tell it from reuse of trained weights.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from scipy.stats import beta
+from torch import Tensor
+
+from lab.independence.statistics import smallest_p
+
+CHUNK = 16_384  # rows of A at a time
+JUDGED = 512  # coordinates that judge, at most
+TOP = 20  # the upper twentieth
+FLOOR_DRAWS = 100  # null draws into which reuse is injected to find what would have been seen
+
+Stream = Iterator[tuple[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class RowReuse:
+    """``share`` of b's rows that match beyond chance; ``floor`` is the share that would have been seen."""
+
+    correlation: float
+    p_value: float
+    share: float
+    floor: float
+    rows: int
+
+
+def row_reuse(a: Stream, b: Stream, rows: int, draws: int, level: float, seed: int) -> RowReuse | None:
+    """Test whether rows of ``b`` come from ``a``; None where either has none that vary.
+
+    Both stream tensors as rows ``N D`` of equal D. ``level`` is what the floor is computed for.
+    """
+    chance = torch.Generator().manual_seed(seed)
+    sample = _sample(b, rows, chance)
+    if sample is None:
+        return None
+    names, places, vectors = sample
+    width = vectors.shape[1]
+    order = torch.randperm(width, generator=chance)
+    search, judge = order[: width // 2], order[width // 2 :][:JUDGED]
+    wanted = _standard(vectors[:, search])
+    best = torch.full((len(vectors),), -1.0)
+    matched, same = torch.zeros(len(vectors), width), torch.zeros(len(vectors), width)
+    seen = False
+    for name, matrix in a:
+        for start in range(0, len(matrix), CHUNK):
+            part = matrix[start : start + CHUNK]
+            scores = wanted @ _standard(part[:, search]).T
+            value, index = scores.abs().max(dim=1)
+            better = value > best
+            best = torch.where(better, value, best)
+            sign = scores.gather(1, index[:, None]).sign()
+            matched[better] = (part[index] * sign)[better]
+            seen = True
+        here = torch.tensor(
+            [j for j, (n, i) in enumerate(zip(names, places, strict=True)) if n == name and i < len(matrix)],
+            dtype=torch.long,
+        )
+        same[here] = matrix[torch.tensor(places)[here]]
+    if not seen:
+        return None
+    judged = [(_standard(matched[:, judge]), _standard(vectors[:, judge]))]
+    if same.any():
+        columns = order[: 2 * JUDGED]
+        judged.append((_standard(same[:, columns]), _standard(vectors[:, columns])))
+    return _test(judged, draws, level, chance)
+
+
+def _sample(stream: Stream, rows: int, chance: torch.Generator) -> tuple[list[str], list[int], Tensor] | None:
+    """At most ``rows`` rows with their tensor and place, drawn evenly from all rows (largest random keys stay)."""
+    names: list[str] = []
+    places: list[int] = []
+    vectors: Tensor | None = None
+    keys = torch.empty(0)
+    for name, matrix in stream:
+        new = torch.rand(len(matrix), generator=chance)
+        new[(matrix - matrix[:, :1]).abs().amax(dim=1) == 0] = -1.0  # constant rows say nothing
+        index = new.topk(min(rows, len(new))).indices
+        index = index[new[index] >= 0]
+        keys = torch.cat([keys, new[index]])
+        vectors = matrix[index] if vectors is None else torch.cat([vectors, matrix[index]])
+        names += [name] * len(index)
+        places += index.tolist()
+        keep = keys.topk(min(rows, len(keys))).indices
+        keys, vectors = keys[keep], vectors[keep]
+        names, places = [names[i] for i in keep], [places[i] for i in keep]
+    return (names, places, vectors) if vectors is not None and len(vectors) else None
+
+
+def _test(
+    judged: list[tuple[Tensor, Tensor]], draws: int, level: float, chance: torch.Generator
+) -> RowReuse:
+    """The observed correlations against ``draws`` permutations of A's judged coordinates."""
+    observed = [(a * b).sum(dim=1) for a, b in judged]
+    table = [torch.cat([_statistics(r) for r in observed])]
+    null_rows: list[list[Tensor]] = []
+    for draw in range(draws):
+        shuffled = [(a[:, torch.randperm(a.shape[1], generator=chance)] * b).sum(dim=1) for a, b in judged]
+        table.append(torch.cat([_statistics(r) for r in shuffled]))
+        if draw < FLOOR_DRAWS:
+            null_rows.append(shuffled)
+    values = torch.stack(table)
+    p = smallest_p(values)
+    kept = [torch.stack([rows[way] for rows in null_rows]) for way in range(len(judged))]
+    limits = [rows.amax(dim=1).quantile(0.99) for rows in kept]
+    count = len(observed[0])
+    shares = [(r > limit).float().mean().item() for r, limit in zip(observed, limits, strict=True)]
+    correlation = max(r.mean().item() for r in observed)
+    return RowReuse(correlation, p[0].item(), max(shares), _floor(kept[0], values, level, count), count)
+
+
+def _floor(null_rows: Tensor, values: Tensor, level: float, count: int) -> float:
+    """The smallest share of verbatim rows that at least 95 % of the null draws would have turned into a finding.
+
+    ``null_rows`` are best-match correlations ``draws rows``; the statistic must pass the null's quantile at
+    ``level`` shared among the columns (Bonferroni, so the floor errs on the large side). The share allows for the
+    sampling of rows: a reuse this large yields enough sampled rows with 95 % probability.
+    """
+    critical = values[1:].quantile(1 - level / values.shape[1], dim=0, interpolation="higher")
+    copies = 1
+    while copies < count:
+        injected = null_rows.clone()
+        injected[:, :copies] = 1.0
+        seen = torch.stack([(_statistics(rows) > critical[:3]).any() for rows in injected])
+        if seen.float().mean() >= 0.95:
+            break
+        copies = max(copies + 1, int(copies * 1.2))
+    return float(beta.ppf(0.95, copies, count - copies + 1)) if copies < count else 1.0
+
+
+def _statistics(r: Tensor) -> Tensor:
+    top = r.topk(max(1, len(r) // TOP)).values
+    return torch.stack([r.mean(), top.mean(), top[0]])
+
+
+def _standard(matrix: Tensor) -> Tensor:
+    """Rows with mean 0 and length 1; constant rows become zeros."""
+    centred = matrix - matrix.mean(dim=1, keepdim=True)
+    return torch.nn.functional.normalize(centred, dim=1, eps=1e-20)

@@ -1,0 +1,185 @@
+"""The weights of a checkpoint folder as vectors in the residual stream, read tensor by tensor."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lab.errors import ConfigError
+from lab.independence.roles import Role, role_of, unit_part
+from lab.model.checkpoint.shards import TYPES, take_inventory
+from lab.trainer.checkpoint import newest_checkpoint
+
+NORM_FOLDS = (
+    "feed_forward_join.norm.weight",
+    "post_attention_layernorm.weight",
+    "pre_feedforward_layernorm.weight",
+    "ffn_norm.weight",
+)
+
+
+@dataclass
+class Weights:
+    """Tensors by name and shape, read one by one; ``vocabulary`` maps token strings to rows, where known.
+
+    ``unusable`` says, tensor by tensor, what could not be read and why.
+    """
+
+    name: str
+    shapes: Mapping[str, tuple[int, ...]]
+    fetch: Callable[[str], Tensor]
+    vocabulary: Mapping[str, int] | None = None
+    merges: tuple[str, ...] | None = None
+    unusable: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.roles: dict[str, Role] = {name: role_of(name) for name in self.shapes}
+
+    def read(self, name: str) -> Tensor | None:
+        """The tensor in float32; None, and a note in ``unusable``, where its numbers cannot be compared."""
+        tensor = self.fetch(name).float()
+        if not torch.isfinite(tensor).all():
+            self.unusable[name] = "holds NaN or infinity"
+            return None
+        if tensor.numel() and not tensor.any():
+            self.unusable[name] = "is all zeros"
+            return None
+        return tensor
+
+    def width(self, module: str) -> int | None:
+        """Width of the residual stream that ``module`` lives in; None where it cannot be told."""
+        if module != "encoder":
+            for name, shape in self.shapes.items():
+                if self.roles[name].module == "embedding" and len(shape) == 2:
+                    return shape[1]
+        encoder = module == "encoder"
+        sides = Counter(
+            shape[-1]
+            for name, shape in self.shapes.items()
+            if len(shape) >= 2 and (self.roles[name].module == "encoder") == encoder
+        )
+        return sides.most_common(1)[0][0] if sides else None
+
+    def vectors(self, module: str, writes: bool) -> Iterator[tuple[str, Tensor]]:
+        """Every tensor of ``module`` as rows ``N D`` of the residual stream; those of other widths are left out."""
+        width = self.width(module)
+        for name, shape in self.shapes.items():
+            role = self.roles[name]
+            if role.module != module or width is None or 0 in shape:
+                continue
+            transposed = _transposed(shape, width, role)
+            if transposed is None or transposed != writes:
+                continue
+            tensor = self.read(name)
+            if tensor is not None:
+                yield name, (tensor.transpose(-1, -2) if transposed else tensor).reshape(-1, width)
+
+    def embedding(self) -> Tensor | None:
+        """Embedding rows ``V D``."""
+        for name, shape in self.shapes.items():
+            if self.roles[name].module == "embedding" and len(shape) == 2 and "head" not in name:
+                return self.read(name)
+        return None
+
+    def units(self) -> Iterator[tuple[str, dict[str, Tensor]]]:
+        """Hidden units of each feed-forward (or stack of experts): gate, up and down vectors, ``F D`` each."""
+        groups: dict[str, dict[str, str]] = {}
+        for name in self.shapes:
+            part = unit_part(name)
+            if self.roles[name].module == "experts" and part is not None:
+                bare = name.removesuffix(".weight")
+                groups.setdefault(bare.rpartition(".")[0], {})[part] = name
+        for base, names in groups.items():
+            parts = self._unit_parts(names)
+            if len(parts) >= 2 and len({part.shape for part in parts.values()}) == 1:
+                yield base, parts
+
+    def _unit_parts(self, names: Mapping[str, str]) -> dict[str, Tensor]:
+        parts: dict[str, Tensor] = {}
+        width = self.width("experts")
+        for part, name in names.items():
+            tensor = self.read(name)
+            if tensor is None or tensor.ndim < 2:
+                continue
+            if part == "down":
+                parts["down"] = tensor.transpose(-1, -2).reshape(-1, tensor.shape[-2])
+            elif part == "gate and up":
+                for half, matrix in zip(("gate", "up"), tensor.chunk(2, dim=-2), strict=True):
+                    parts[half] = matrix.reshape(-1, tensor.shape[-1])
+            else:
+                parts[part] = tensor.reshape(-1, tensor.shape[-1])
+        parts = {part: matrix for part, matrix in parts.items() if matrix.shape[1] == width}
+        gain = self._input_gain(next(iter(names.values())))
+        if gain is not None:
+            parts |= {part: parts[part] * gain for part in ("gate", "up") if part in parts}
+        return parts
+
+    def _input_gain(self, name: str) -> Tensor | None:
+        """The norm in front of a feed-forward, so that a norm folded into the matrices changes nothing."""
+        layer = self.roles[name].layer
+        for other in self.shapes:
+            if self.roles[other].layer == layer and other.endswith(NORM_FOLDS):
+                return self.read(other)
+        return None
+
+
+def _transposed(shape: tuple[int, ...], width: int, role: Role) -> bool | None:
+    """Whether columns rather than rows have ``width`` numbers; None where neither has."""
+    rows_fit = shape[-1] == width
+    columns_fit = len(shape) >= 2 and shape[-2] == width
+    if rows_fit and columns_fit:
+        return role.writes
+    return False if rows_fit else True if columns_fit else None
+
+
+def open_weights(directory: str, key: str) -> Weights:
+    """The weights of a run folder or of any folder of safetensors; ``key`` names the setting in errors."""
+    folder = Path(directory)
+    if not folder.is_dir():
+        raise ConfigError(f"{key}={directory} cannot be used: it must be a folder with a checkpoint.")
+    place: Path | None = folder
+    if (folder / "checkpoints").is_dir():
+        place = newest_checkpoint(folder)
+    if place is None:
+        raise ConfigError(f"{key}={directory} holds no valid checkpoint: let the run write one first.")
+    inventory = take_inventory(place)
+    unusable: dict[str, str] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, tensor in inventory.places.items():
+        if tensor.type_name not in TYPES:
+            unusable[name] = f"has the type {tensor.type_name}, and {', '.join(TYPES)} are read"
+        elif not tensor.is_complete:
+            unusable[name] = "is cut off"
+        else:
+            shapes[name] = tensor.shape
+    for fault in inventory.bad_files:
+        unusable[fault] = "so its tensors are missing"
+    if not shapes:
+        raise ConfigError(
+            f"{key}={directory} cannot be used: it must hold safetensors weights in "
+            f"{', '.join(TYPES)}{' (' + '; '.join(inventory.bad_files) + ')' if inventory.bad_files else ''}."
+        )
+    vocabulary, merges = read_vocabulary(folder)
+    places = inventory.places
+    return Weights(directory, shapes, lambda name: places[name].read(), vocabulary, merges, unusable)
+
+
+def read_vocabulary(folder: Path) -> tuple[dict[str, int] | None, tuple[str, ...] | None]:
+    """Token strings with their numbers, and merges by rank, from ``tokenizer.json`` or ``vocab.json``."""
+    for file in ("tokenizer.json", "vocab.json"):
+        try:
+            content = json.loads((folder / file).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        model = content.get("model", content) if isinstance(content, dict) else {}
+        vocabulary = model.get("vocab", content if file == "vocab.json" else None)
+        if isinstance(vocabulary, list):  # unigram models list pairs of string and score
+            vocabulary = {str(item[0]): number for number, item in enumerate(vocabulary)}
+        if isinstance(vocabulary, dict) and vocabulary:
+            merges = [m if isinstance(m, str) else " ".join(m) for m in model.get("merges") or []]
+            return vocabulary, tuple(merges) or None
+    return None, None

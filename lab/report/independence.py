@@ -1,0 +1,63 @@
+"""Tables of an audit of independence."""
+
+from lab.independence.audit import Audit, Finding
+from lab.report.formats import percent
+from lab.report.tables import Cell, Column, Row, Table
+
+
+def verdicts_table(audit: Audit) -> Table:
+    """A row for each sub-module, the whole last."""
+    columns = (Column("module", "sub-module"), Column("verdict", "verdict"), Column("why", "why"))
+    rows = [
+        Row(v.module, {"module": Cell(v.module), "verdict": Cell(v.words), "why": Cell(v.reason)})
+        for v in audit.verdicts
+    ]
+    return Table(columns, rows)
+
+
+def findings_table(audit: Audit) -> Table:
+    """A row for each test: statistic, null, p-values and the smallest reuse it could have seen."""
+    columns = (
+        Column("test", "test"),
+        Column("value", "statistic"),
+        Column("p", "p"),
+        Column("corrected", "Holm p"),
+        Column("floor", "sees from"),
+        Column("null", "null", rank=2),
+    )
+    findings = audit.verdict("whole").findings
+    return Table(columns, [_finding_row(finding) for finding in findings])
+
+
+def _finding_row(f: Finding) -> Row:
+    return Row(
+        f"{f.module} {f.part} {f.method}",
+        {
+            "test": Cell(f"{f.module}: {f.method}, {f.part}"),
+            "value": Cell(f"{f.value:.3g}", f.value),
+            "p": Cell(f"{f.p_value:.2g}", f.p_value),
+            "corrected": Cell(f"{f.corrected_p:.2g}", f.corrected_p),
+            "floor": Cell(percent(f.floor), f.floor),
+            "null": Cell(f.null),
+        },
+    )
+
+
+def remarks(audit: Audit) -> list[str]:
+    """Sentences beneath the tables: the norms' two readings, what could not be read, what a finding means."""
+    lines = []
+    if audit.norms is not None:
+        n = audit.norms
+        lines.append(
+            f"Norm weights ({n.norms}): cosine {n.cosine:.3f}, with shuffled coordinates {n.shuffled_cosine:.3f}, "
+            f"predicted from their spread alone {n.predicted_cosine:.3f}; Pearson {n.pearson:.3f}. Only Pearson's says "
+            "anything of origin."
+        )
+    if audit.verdict("whole").words == "shares weights":
+        lines.append(
+            "Two runs that begin at the same random draw share weights too: look at seeds and first checkpoints "
+            "before speaking of a derivation."
+        )
+    else:
+        lines.append("Nothing here shows independence: training logs and first checkpoints can.")
+    return [*lines, *(f"Left out: {note}." for note in audit.notes)]
