@@ -1,5 +1,6 @@
 """Constructions: what an item is made of, that it can be answered, and that the same text gives the same items."""
 
+import json
 import re
 from collections import Counter
 from dataclasses import replace
@@ -18,7 +19,7 @@ from lab.evaluation.tasks.spelling import misspelt
 from lab.evaluation.tasks.task import at_word_boundary, make_task, nearest_in_length, require_choices
 from lab.job import cache_directory
 from lab.overrides import CONF
-from lab.report.evaluation import catalogue_table
+from lab.report.evaluation import catalogue_table, tasks_table
 from lab.report.tables import to_markdown
 from tests.evaluation.held_out import written
 
@@ -246,6 +247,21 @@ def test_the_default_corpus_gives_the_pinned_items() -> None:
     assert pins_of(suite.tasks) == read_pins()
 
 
-def test_the_documents_table_is_the_commands() -> None:
-    readme = (CONF.parent / "lab" / "evaluation" / "README.md").read_text(encoding="utf-8")
+def test_the_documents_tables_are_the_commands() -> None:
+    room = CONF.parent / "lab" / "evaluation"
+    readme = (room / "README.md").read_text(encoding="utf-8")
     assert to_markdown(catalogue_table(TASKS.values(), read_pins())) in readme
+    measured = json.loads((room / "nano.json").read_text(encoding="utf-8"))
+    for results in measured.values():
+        assert set(results["tasks"]) == set(TASKS)
+        assert to_markdown(tasks_table(results)) in readme
+
+
+def test_the_tasks_said_to_separate_do_at_both_budgets() -> None:
+    measured = json.loads((CONF.parent / "lab" / "evaluation" / "nano.json").read_text(encoding="utf-8"))
+    for results in measured.values():
+        separating = {name for name, one in results["comparison"].items() if one["low"] > 0}
+        assert separating == {
+            *("object_particle", "particle_role", "hangul_spelling"),
+            *("next_sentence_ko", "next_sentence_en", "article_cloze"),
+        }
