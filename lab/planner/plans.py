@@ -19,7 +19,6 @@ from lab.planner.scaling import CHINCHILLA_FAMILY, EfficiencyLeverage, LawFamily
 from lab.planner.serving import Service, serve
 from lab.planner.utilisation import Utilisation
 
-
 MOST_TEXT = 20e12 * TOKEN
 """Tokens worth training on: Solar Open saw 19.7 trillion, the most of any contender (arXiv 2601.07022)."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from lab.errors import ConfigError
 from lab.planner.calibration import fitted_all_in
 from lab.planner.config import LayoutConfig
+from lab.planner.export import free_overrides
 from lab.planner.interval import certain
 from lab.planner.layouts import candidates
 from lab.planner.memory import Memory, memory
@@ -93,12 +94,13 @@ def fastest_layout(request: Request, candidate: Candidate) -> tuple[LayoutConfig
 def free_sizes() -> list[Candidate]:
     """Plain dense models and mixtures of a ladder of sizes, for when no house's design is wanted."""
     sizes = []
-    for active in (1e9, 3e9, 10e9, 30e9, 100e9):
-        sizes.append(Candidate(f"dense {active / 1e9:g}B", sketch(active, active, name="dense")))
+    for active in (3e9, 10e9, 30e9, 100e9):
         total = active / FREE_ACTIVATION
-        sizes.append(
-            Candidate(f"mixture {total / 1e9:g}B-A{active / 1e9:g}B", sketch(total, active, name="mixture"))
-        )
+        for name, model in (
+            (f"dense {active / 1e9:g}B", sketch(active, active, name="dense")),
+            (f"mixture {total / 1e9:g}B-A{active / 1e9:g}B", sketch(total, active, name="mixture")),
+        ):
+            sizes.append(Candidate(name, model, free_overrides(model)))
     return sizes
 
 
@@ -150,7 +152,7 @@ def _distance(sentence: str) -> float:
 def _reasons(request: Request, plans: Sequence[Plan]) -> list[str]:
     best = plans[0]
     goal = "costs least" if request.target_loss is not None else "has the least predicted loss"
-    reasons = [f"{best.candidate.name} {goal} of {len(plans)} feasible plan{'s' if len(plans) > 1 else ''}."]
+    reasons = [f"{best.candidate.name} {goal} of {len(plans)} feasible plans."] if len(plans) > 1 else []
     alike = [plan for plan in plans[1:] if plan.loss.central / best.loss.central - 1 < best.loss.spread]
     if request.target_loss is None and alike:
         reasons.append(

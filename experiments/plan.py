@@ -1,0 +1,149 @@
+"""What a budget, a cluster and a deadline can train: size, tokens, layout, days and won, each as a range.
+
+python -m experiments.plan cluster=b200_768 deadline_days=150 budget_krw=24e9
+python -m experiments.plan model=motif_3 tokens=12.5e12 cluster=b200_768 format=json
+python -m experiments.plan total=30e9 active=3e9 tokens=2e12 devices=64
+"""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from experiments.command import run_command
+from lab.config import compose, typed
+from lab.errors import ConfigError
+from lab.planner.config import BudgetConfig, ClusterConfig
+from lab.planner.dates import days_between
+from lab.planner.describe import as_data, goodput, plan_lines, plan_table
+from lab.planner.export import free_overrides, train_command
+from lab.planner.plans import Candidate, Request
+from lab.planner.quantity import TOKEN
+from lab.planner.scaling import CHINCHILLA_FAMILY
+from lab.planner.search import Found, free_sizes, search
+from lab.planner.serving import Service
+from lab.planner.training import sketch
+from lab.report.contenders import BASELINE, KNOWN
+from lab.report.tables import to_console, to_markdown
+
+FORMATS = ("table", "markdown", "json", "train")
+POSITIVE = (
+    "devices", "deadline_days", "budget_krw", "budget_usd", "tokens", "target_loss", "total", "active",
+    "served_tokens", "context", "tokens_per_second", "sequence", "text",
+)  # fmt: skip
+
+
+@dataclass
+class PlanSettings:
+    """The settings of ``conf/plan.yaml``, which says what each means; None leaves a bound or a wish out."""
+
+    cluster: ClusterConfig
+    budget: BudgetConfig
+    devices: int | None
+    deadline_days: float | None
+    start: str | None
+    deadline: str | None
+    budget_krw: float | None
+    budget_usd: float | None
+    tokens: float | None
+    target_loss: float | None
+    total: float | None
+    active: float | None
+    served_tokens: float | None
+    context: int
+    tokens_per_second: float
+    sequence: int
+    precision: str
+    train_optimizer: str
+    text: float
+    sweep: str | None
+    format: str
+    figures: str | None
+
+    def __post_init__(self) -> None:
+        for key in POSITIVE:
+            value = getattr(self, key)
+            if value is not None and not value > 0:
+                raise ConfigError(f"{key}={value:g} cannot be used: it must be above 0.")
+        if self.format not in FORMATS:
+            raise ConfigError(f"format={self.format} is unknown: it can be {', '.join(FORMATS)}.")
+        if self.active is not None and self.total is None:
+            raise ConfigError(
+                f"active={self.active:g} needs total, the parameters of the plain model it is part of."
+            )
+        if self.tokens is not None and self.target_loss is not None:
+            raise ConfigError("tokens and target_loss cannot both be given: either fixes the other.")
+
+    def request(self) -> Request:
+        """What the planner is asked."""
+        from lab.planner.sweep import sweep_family
+
+        given = {
+            "won": self.budget_krw,
+            "dollars": self.budget_usd,
+            "deadline_days": days_between(self.start, self.deadline) if self.deadline else self.deadline_days,
+        }
+        return Request(
+            cluster=replace(self.cluster, devices=self.devices) if self.devices else self.cluster,
+            budget=replace(self.budget, **{key: value for key, value in given.items() if value is not None}),
+            sequence=self.sequence,
+            precision=self.precision,
+            optimizer=self.train_optimizer,
+            tokens=self.tokens * TOKEN if self.tokens else None,
+            target_loss=self.target_loss,
+            served=self.served_tokens * TOKEN if self.served_tokens else None,
+            service=Service(self.context, self.precision, self.tokens_per_second),
+            text=self.text * TOKEN,
+            law=sweep_family(self.sweep) if self.sweep else CHINCHILLA_FAMILY,
+        )
+
+
+def candidates(settings: PlanSettings, overrides: list[str], named: bool) -> list[Candidate]:
+    """The model asked for, or every contender and a ladder of plain sizes."""
+    if settings.total is not None:
+        plain = sketch(settings.total, settings.active or settings.total, name="plain")
+        return [Candidate(f"plain {settings.total / 1e9:g}B", plain, free_overrides(plain))]
+    if named:
+        config = compose(["scale=published", *overrides])
+        return [Candidate(config.model.name, config.model, ("scale=published", *overrides))]
+    pairs = [(name, (f"model={name}", "scale=published")) for name in KNOWN if name != BASELINE]
+    return [*(Candidate(name, compose(chosen).model, chosen) for name, chosen in pairs), *free_sizes()]
+
+
+def show_plan(container: DictConfig, overrides: list[str]) -> None:
+    """Print the plan."""
+    named = container.get("model") is not None
+    own = [key for key in container if key not in ("model", "scale")]
+    settings: PlanSettings = typed(OmegaConf.masked_copy(container, own), PlanSettings)
+    request = settings.request()
+    of_model = [
+        word for word in overrides if word.split("=")[0].split("/")[0].split(".")[0] in ("model", "scale")
+    ]
+    found = search(request, candidates(settings, of_model, named))
+    if settings.figures is not None:
+        from lab.planner.plots import write_figures
+
+        write_figures(found, request, Path(settings.figures))
+    show(found, request, settings.format)
+
+
+def show(found: Found, request: Request, form: str) -> None:
+    """Print ``found`` in one of ``FORMATS``."""
+    if form == "json":
+        print(json.dumps(as_data(found, request)))
+    elif form == "train":
+        print(train_command(found.recommended, goodput(request)))
+    elif form == "markdown":
+        print(to_markdown(plan_table(found)), end="")
+    else:
+        console = Console()
+        console.print(to_console(plan_table(found), console.width))
+        console.print()
+        for line in (*plan_lines(found, request), *(f"Refused: {why}" for why in found.refused.values())):
+            console.print(line, highlight=False)
+
+
+if __name__ == "__main__":
+    run_command(show_plan, "plan")
