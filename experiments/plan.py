@@ -2,10 +2,10 @@
 
 python -m experiments.plan cluster=b200_768 deadline_days=150 budget_krw=24e9
 python -m experiments.plan model=motif_3 tokens=12.5e12 cluster=b200_768 format=json
-python -m experiments.plan total=30e9 active=3e9 tokens=2e12 devices=64
 """
 
 import json
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -58,6 +58,7 @@ class PlanSettings:
     precision: str
     train_optimizer: str
     text: float
+    chance: float
     sweep: str | None
     format: str
     figures: str | None
@@ -67,6 +68,8 @@ class PlanSettings:
             value = getattr(self, key)
             if value is not None and not value > 0:
                 raise ConfigError(f"{key}={value:g} cannot be used: it must be above 0.")
+        if not 0 < self.chance < 1:
+            raise ConfigError(f"chance={self.chance:g} cannot be used: it must lie between 0 and 1.")
         if self.format not in FORMATS:
             raise ConfigError(f"format={self.format} is unknown: it can be {', '.join(FORMATS)}.")
         if self.active is not None and self.total is None:
@@ -96,6 +99,7 @@ class PlanSettings:
             served=self.served_tokens * TOKEN if self.served_tokens else None,
             service=Service(self.context, self.precision, self.tokens_per_second),
             text=self.text * TOKEN,
+            chance=self.chance,
             law=sweep_family(self.sweep) if self.sweep else CHINCHILLA_FAMILY,
         )
 
@@ -106,8 +110,9 @@ def candidates(settings: PlanSettings, overrides: list[str], named: bool) -> lis
         plain = sketch(settings.total, settings.active or settings.total, name="plain")
         return [Candidate(f"plain {settings.total / 1e9:g}B", plain, free_overrides(plain))]
     if named:
-        config = compose(["scale=published", *overrides])
-        return [Candidate(config.model.name, config.model, ("scale=published", *overrides))]
+        scaled = any(word.startswith("scale=") for word in overrides)
+        chosen = tuple(overrides) if scaled else ("scale=published", *overrides)
+        return [Candidate((model := compose(chosen).model).name, model, chosen)]
     pairs = [(name, (f"model={name}", "scale=published")) for name in KNOWN if name != BASELINE]
     return [*(Candidate(name, compose(chosen).model, chosen) for name, chosen in pairs), *free_sizes()]
 
@@ -118,9 +123,7 @@ def show_plan(container: DictConfig, overrides: list[str]) -> None:
     own = [key for key in container if key not in ("model", "scale")]
     settings: PlanSettings = typed(OmegaConf.masked_copy(container, own), PlanSettings)
     request = settings.request()
-    of_model = [
-        word for word in overrides if word.split("=")[0].split("/")[0].split(".")[0] in ("model", "scale")
-    ]
+    of_model = [word for word in overrides if re.match(r"[~+]*(model|scale)\b", word)]
     found = search(request, candidates(settings, of_model, named))
     if settings.figures is not None:
         from lab.planner.plots import write_figures
@@ -139,8 +142,7 @@ def show(found: Found, request: Request, form: str) -> None:
         print(to_markdown(plan_table(found)), end="")
     else:
         console = Console()
-        console.print(to_console(plan_table(found), console.width))
-        console.print()
+        console.print(to_console(plan_table(found), console.width), "")
         for line in (*plan_lines(found, request), *(f"Refused: {why}" for why in found.refused.values())):
             console.print(line, highlight=False)
 

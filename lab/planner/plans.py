@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from statistics import NormalDist
 
 from lab.errors import ConfigError
 from lab.model.config import ModelConfig
@@ -37,7 +38,7 @@ class Request:
     """What is asked: a cluster, a budget, and any of ``tokens``, ``target_loss`` and ``served`` tokens to serve.
 
     ``served`` tokens are written at ``service``'s context on devices of the cluster's kind, from the same money;
-    where the tokens are open, no more than ``text`` are used.
+    where the tokens are open, no more than ``text`` are used, and so many that every bound holds with ``chance``.
     """
 
     cluster: ClusterConfig
@@ -49,6 +50,7 @@ class Request:
     target_loss: float | None = None
     served: Quantity | None = None
     text: Quantity = MOST_TEXT
+    chance: float = 0.8
     service: Service = field(default_factory=lambda: Service(context=8192))
     law: LawFamily = CHINCHILLA_FAMILY
 
@@ -142,7 +144,7 @@ def make_plan(
     allowed = limits(request, time_per_token, serving)
     tokens = _tokens(request, candidate, record, allowed, time_per_token)
     device_time = time_per_token * tokens
-    binds, chance = _binding(allowed, device_time)
+    binds, chance = _binding(allowed, device_time, request.chance)
     return Plan(
         candidate=candidate,
         layout=layout,
@@ -199,17 +201,23 @@ def _tokens(
         raise ConfigError(
             "The plan has no end: give tokens, target_loss, deadline_days, budget_krw or budget.device_hours."
         )
-    return min(limit.central for limit in allowed.values()) / each.central
+    return min(_surely(limit / each, request.chance) for limit in allowed.values())
 
 
-def _binding(allowed: dict[str, Uncertain], needed: Uncertain) -> tuple[str, float]:
-    """The tightest constraint if it is met to the full, and the chance to stay within the tightest."""
+def _surely(value: Uncertain, chance: float) -> Quantity:
+    """What ``value`` exceeds with probability ``chance``."""
+    return value.central * math.exp(-NormalDist().inv_cdf(chance) * value.spread)
+
+
+def _binding(allowed: dict[str, Uncertain], needed: Uncertain, chance: float) -> tuple[str, float]:
+    """The tightest constraint if it is met to the full, and the chance that it holds."""
     if not allowed:
         return UNBOUND, 1.0
-    name, limit = min(allowed.items(), key=lambda item: item[1].central)
-    slack = limit / needed
-    chance = 0.5 * (1 + math.erf(math.log(float(slack.central)) / max(slack.spread, 1e-9) / math.sqrt(2)))
-    return (name if float(slack.central) < 1.02 else UNBOUND), chance
+    slacks = {name: limit / needed for name, limit in allowed.items()}
+    name = min(slacks, key=lambda name: float(_surely(slacks[name], chance)))
+    slack = slacks[name]
+    held = NormalDist().cdf(math.log(float(slack.central)) / slack.spread) if slack.spread > 1e-9 else 1.0
+    return (name if float(_surely(slack, chance)) < 1.02 else UNBOUND), held
 
 
 def nearest_change(plan: Plan, request: Request) -> str:
@@ -222,7 +230,8 @@ def nearest_change(plan: Plan, request: Request) -> str:
         devices = math.ceil(request.cluster.devices * over)
         more = f"give {days:.0f} days, or {devices:,} devices"
     elif name == "money":
-        more = f"give {plan.cost.central + (plan.serving_cost.central if plan.serving_cost else 0)}"
+        sum_ = plan.cost + plan.serving_cost if plan.serving_cost else plan.cost
+        more = f"give {sum_.central}"
     else:
         more = f"give {plan.device_time.central.to(DEVICE * HOUR):,.0f} device-hours"
     return (
