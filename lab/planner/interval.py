@@ -117,7 +117,7 @@ def certain(value: Uncertain | Quantity | float) -> Uncertain:
 
 def from_range(name: str, low: Quantity | float, high: Quantity | float) -> Uncertain:
     """The lognormal whose 80 % interval runs from ``low`` to ``high``, its spread charged to ``name``."""
-    ratio = float(high / low)
+    ratio = float(high / low)  # type: ignore[arg-type]
     assert ratio >= 1, (name, low, high)
     return Uncertain(low * math.sqrt(ratio), {name: math.log(ratio) / (2 * EIGHTY_PERCENT)})
 

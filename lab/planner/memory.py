@@ -9,7 +9,13 @@ from dataclasses import dataclass, fields
 
 from lab.errors import ConfigError
 from lab.model.config import ModelConfig
-from lab.model.leaves.attention import GroupedQuery, LatentMixer, MixerConfig
+from lab.model.leaves.attention import (
+    GroupedQuery,
+    GroupedQueryGated,
+    GroupedQueryNormed,
+    LatentMixer,
+    MixerConfig,
+)
 from lab.model.leaves.latent_differential import LatentDifferential
 from lab.model.leaves.layers import LayerPlan
 from lab.model.leaves.linear_attention import KimiDelta
@@ -146,13 +152,14 @@ def require_fits(model: ModelConfig, layout: LayoutConfig, device: Device) -> Me
 def activation_elements(model: ModelConfig, layer: LayerPlan, recompute: str = "none") -> float:
     """Numbers kept for the backward pass of one layer and token.
 
-    Inputs of norms and matrices, queries, keys, values, attention's output, gate, up and product of feed-forwards.
+    Inputs of norms and matrices, queries, keys, values, attention's output, four times the hidden width of a
+    feed-forward (gate, its activation, up, product), three rows of every expert: what eager kernels keep.
     ``selective`` makes the cheap ones again: outputs of norms, the product of gate and up, the heads that a latent
     is expanded to (DeepSeek-V3, arXiv 2412.19437, section 3.2.3), and weights rows before an expert's last matrix.
     """
     width, unit, router = model.width, model.feed_forward, model.router
     again = recompute != "none"
-    norms, kept_hidden, rows = (0, 2, 1) if again else (2, 3, 2)
+    norms, kept_hidden, rows = (0, 2, 1) if again else (2, 4, 3)
     total = (
         2 * width * model.residual.num_streams
         + norms * width
@@ -171,8 +178,10 @@ def mixer_elements(mixer: MixerConfig, width: int, again: bool = False) -> float
     ``again``: what a latent is expanded to is made again.
     """
     if isinstance(mixer, GroupedQuery):
-        gate = 1 if type(mixer).__name__ == "GroupedQueryGated" else 0
-        return mixer.head_dim * ((2 + gate) * mixer.num_heads + 2 * mixer.num_kv_heads)
+        heads, kv_heads = mixer.num_heads, mixer.num_kv_heads
+        gate = heads if isinstance(mixer, GroupedQueryGated) else 0
+        normed = heads + kv_heads if isinstance(mixer, GroupedQueryNormed) and not again else 0
+        return mixer.head_dim * (2 * heads + 2 * kv_heads + gate + normed)
     if isinstance(mixer, LatentMixer):
         if isinstance(mixer, LatentDifferential):
             keys, queries, outputs = mixer.num_groups, mixer.num_heads, mixer.num_heads + mixer.num_signal
@@ -181,12 +190,8 @@ def mixer_elements(mixer: MixerConfig, width: int, again: bool = False) -> float
         latents = 2 * (mixer.query_rank + mixer.latent_rank + mixer.rope_dim)
         if again:
             return latents + outputs * mixer.value_dim
-        return (
-            latents
-            + queries * mixer.key_dim
-            + keys * (mixer.key_dim + mixer.value_dim)
-            + outputs * mixer.value_dim
-        )
+        # values and outputs are padded to the width of keys for the fused kernel
+        return latents + (queries + 2 * keys + outputs) * mixer.key_dim + outputs * mixer.value_dim
     if isinstance(mixer, KimiDelta):
         return 12 * mixer.num_heads * mixer.head_dim
     # Differential attention and whatever comes: every projected channel once, and once more the output.

@@ -41,7 +41,7 @@ class Utilisation:
     @property
     def time(self) -> Quantity:
         """Device-seconds per token, the bubble included."""
-        return sum(self.expected.values()) * (1 + self.bubble)  # type: ignore[return-value,operator]
+        return sum(self.expected.values()) * (1 + self.bubble)  # type: ignore[return-value]
 
     @property
     def tokens_per_second(self) -> Quantity:

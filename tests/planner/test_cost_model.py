@@ -1,0 +1,141 @@
+"""The cost model: units, memory against the laboratory's own steps, layouts known to fit, reliability's goldens."""
+
+import pytest
+import torch
+
+from experiments.calibrate import published_model
+from lab.config import compose
+from lab.errors import ConfigError
+from lab.model.decoder import Decoder
+from lab.planner import facts
+from lab.planner.calibration import all_in_efficiency
+from lab.planner.calibration_tables import BEGIN, END
+from lab.planner.communication import communication
+from lab.planner.config import ClusterConfig, LayoutConfig
+from lab.planner.energy import energy
+from lab.planner.goldens import goldens
+from lab.planner.layouts import default_layout
+from lab.planner.memory import memory, require_fits
+from lab.planner.pipeline import bubble
+from lab.planner.quantity import BYTE, DEVICE, DEVICE_HOUR, FLOP, HOUR, JOULE, MINUTE, SECOND, TOKEN
+from lab.planner.reliability import daly_interval, reliability
+from lab.planner.training import sketch, training_flops, training_work
+from lab.planner.utilisation import ideal_times, utilisation
+
+B, T = 2, 256
+
+
+def test_goldens_hold_within_half_a_percent() -> None:
+    rows = goldens(published_model)
+    assert len(rows) > 60
+    assert {row.what: row.error for row in rows if abs(row.error) > 0.005} == {}
+
+
+def kept_bytes(config) -> int:  # type: ignore[no-untyped-def]
+    """Bytes that one forward pass keeps for the backward pass; the head's early gradient is no activation."""
+    model = Decoder(config).train()
+    own = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
+    kept: dict[int, torch.Tensor] = {}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        pointer = tensor.untyped_storage().data_ptr()
+        if pointer not in own and tensor.shape != (config.vocab_size, config.width):
+            kept[pointer] = tensor
+        return tensor
+
+    tokens = torch.randint(0, config.vocab_size, (B, T))
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        model.losses(tokens, tokens, torch.zeros_like(tokens), torch.arange(T).expand(B, T))
+    return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+
+
+@pytest.mark.parametrize("name", ["llama", "solar_open", "ax_k1", "motif_2_6b", "k_exaone"])
+def test_memory_of_a_step_here_is_predicted_within_a_tenth(name: str) -> None:
+    config = compose([f"model={name}", "scale=micro"]).model
+    predicted = memory(config, LayoutConfig(precision="fp32", recompute="none", sequence=T, micro_batch=B))
+    state = predicted.weights + predicted.gradients + predicted.optimizer
+    parameters = sum(p.numel() for p in Decoder(config).parameters())
+    measured = parameters * 16 * BYTE + kept_bytes(config) * BYTE
+    assert state.to(BYTE) == parameters * 16
+    assert (state + predicted.activations) / measured == pytest.approx(1, abs=0.1)
+
+
+def test_published_layouts_fit() -> None:
+    unfit = []
+    for row in facts.throughputs():
+        device = facts.device(row.device)
+        try:
+            default_layout(
+                published_model(row.model),
+                device,
+                row.devices,
+                row.sequence,
+                row.precision,
+                **{**row.assumed, **row.layout},
+            )
+        except ConfigError as error:
+            unfit.append(str(error))
+    assert unfit == []
+
+
+def test_every_part_has_its_unit() -> None:
+    model, device = facts.reference_model("deepseek_v3"), facts.device("b200")
+    layout = LayoutConfig(data=32, pipeline=8, expert=32, virtual_stages=2, precision="fp8")
+    per_token = (DEVICE * SECOND / TOKEN).dimension
+    assert training_work(model, 4096).total.dimension == (FLOP / TOKEN).dimension
+    assert training_flops(model, 4096, 1e12).dimension == FLOP.dimension
+    assert {part.dimension for part in memory(model, layout).parts().values()} == {BYTE.dimension}
+    assert communication(model, layout, device).total.dimension == per_token
+    assert {part.dimension for part in ideal_times(model, layout, device).values()} == {per_token}
+    expected = utilisation(model, layout, device)
+    assert expected.rate.dimension == (FLOP / SECOND).dimension
+    assert sum(expected.shares().values()) == pytest.approx(1)
+    joules = energy(1e6 * DEVICE_HOUR, device, ClusterConfig("c", "b200", 768)).central
+    assert joules.dimension == JOULE.dimension
+
+
+def test_reliability_reproduces_the_table_for_768_devices() -> None:
+    found = reliability(768, facts.failure_rate(), MINUTE)
+    assert found.mean_time_between_failures.to(HOUR) == pytest.approx(66.0, rel=0.002)
+    assert found.interval.to(HOUR) == pytest.approx(1.48, abs=0.005)
+    assert found.goodput == pytest.approx(0.974, abs=0.0006)
+    between = found.mean_time_between_failures
+    assert daly_interval(MINUTE, between).to(HOUR) == pytest.approx(1.48, rel=0.02)
+
+
+def test_bubble_of_a_pipeline() -> None:
+    assert bubble(LayoutConfig(pipeline=8, global_batch=16)) == pytest.approx(7 / 16)
+    assert bubble(LayoutConfig(pipeline=8, global_batch=16, virtual_stages=2)) == pytest.approx(7 / 32)
+    assert bubble(LayoutConfig()) == 0
+
+
+def test_a_sketch_has_the_counts_asked_for() -> None:
+    from lab.model.size import size
+
+    for total, active in ((7e9, 7e9), (109e9, 17e9), (1e12, 32e9)):
+        found = size(sketch(total, active), 1)
+        assert found.parameters_total == pytest.approx(total, rel=0.05)
+        assert found.parameters_active == pytest.approx(active, rel=0.05)
+
+
+def test_what_does_not_fit_is_told_in_a_sentence() -> None:
+    model = facts.reference_model("llama_3_405b")
+    with pytest.raises(ConfigError, match="cannot hold llama_3_405b"):
+        default_layout(model, facts.device("h100"), 8, 8192, "bf16")
+    with pytest.raises(ConfigError, match=r"cluster\.device=h100 cannot hold"):
+        require_fits(model, LayoutConfig(), facts.device("h100"))
+    with pytest.raises(ConfigError, match=r"cluster\.device=tpu is unknown"):
+        facts.device("tpu")
+
+
+def test_the_interval_of_the_next_run_is_made_of_order_statistics() -> None:
+    interval = all_in_efficiency([0.1 * step for step in range(1, 10)]).range
+    assert interval.low == pytest.approx(0.1)
+    assert interval.high == pytest.approx(0.9)
+
+
+def test_the_readme_holds_the_committed_fit() -> None:
+    text = (facts.FACTS.parent / "README.md").read_text(encoding="utf-8")
+    made = text.split(BEGIN)[1].split(END)[0]
+    for name, value in facts.read("slowdowns")["slowdowns"].items():
+        assert f"{name} {value:.2f}" in made
