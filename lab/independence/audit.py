@@ -135,9 +135,7 @@ def _units(a: Weights, b: Weights, config: AuditConfig) -> list[Finding]:
     p_value = unit_assignment(a, b, config.seed)
     if p_value is not None:
         findings.append(
-            Finding(
-                "experts", "units in place", "unit assignment", "Fisher's p", p_value, "exact", p_value
-            )
+            Finding("experts", "units in place", "unit assignment", "Fisher's p", p_value, "exact", p_value)
         )
     agreement = unit_agreement(
         a, b, config.units, config.tokens, config.draws, config.level / 10, config.seed

@@ -29,9 +29,7 @@ class NormComparison:
 
 def predicted_cosine(variation_a: float, variation_b: float, pearson: float = 0.0) -> float:
     """The cosine of two vectors with these coefficients of variation and this Pearson correlation."""
-    return (1 + pearson * variation_a * variation_b) / (
-        ((1 + variation_a**2) * (1 + variation_b**2)) ** 0.5
-    )
+    return (1 + pearson * variation_a * variation_b) / (((1 + variation_a**2) * (1 + variation_b**2)) ** 0.5)
 
 
 def compare_vectors(a: Tensor, b: Tensor, chance: torch.Generator) -> tuple[float, float, float, float]:

@@ -27,6 +27,8 @@ from lab.independence.statistics import smallest_p
 CHUNK = 16_384  # rows of A at a time
 JUDGED = 512  # coordinates that judge, at most
 TOP = 20  # the upper twentieth
+STATISTICS = 3
+BLOCK = 1_000_000  # numbers held at once while permuting
 FLOOR_DRAWS = 100  # null draws into which reuse is injected to find what would have been seen
 
 Stream = Iterator[tuple[str, Tensor]]
@@ -105,50 +107,58 @@ def _sample(stream: Stream, rows: int, chance: torch.Generator) -> tuple[list[st
     return (names, places, vectors) if vectors is not None and len(vectors) else None
 
 
-def _test(
-    judged: list[tuple[Tensor, Tensor]], draws: int, level: float, chance: torch.Generator
-) -> RowReuse:
+def _test(judged: list[tuple[Tensor, Tensor]], draws: int, level: float, chance: torch.Generator) -> RowReuse:
     """The observed correlations against ``draws`` permutations of A's judged coordinates."""
     observed = [(a * b).sum(dim=1) for a, b in judged]
-    table = [torch.cat([_statistics(r) for r in observed])]
-    null_rows: list[list[Tensor]] = []
-    for draw in range(draws):
-        shuffled = [(a[:, torch.randperm(a.shape[1], generator=chance)] * b).sum(dim=1) for a, b in judged]
-        table.append(torch.cat([_statistics(r) for r in shuffled]))
-        if draw < FLOOR_DRAWS:
-            null_rows.append(shuffled)
-    values = torch.stack(table)
+    null = [list(_permuted(a, b, draws, chance)) for a, b in judged]
+    table = [
+        torch.cat([_statistics(r)[None], *map(_statistics, parts)])
+        for r, parts in zip(observed, null, strict=True)
+    ]
+    values = torch.cat(table, dim=1)
     p = smallest_p(values)
-    kept = [torch.stack([rows[way] for rows in null_rows]) for way in range(len(judged))]
-    limits = [rows.amax(dim=1).quantile(0.99) for rows in kept]
-    count = len(observed[0])
+    limits = [torch.cat([part.amax(dim=1) for part in parts]).quantile(0.99) for parts in null]
     shares = [(r > limit).float().mean().item() for r, limit in zip(observed, limits, strict=True)]
     correlation = max(r.mean().item() for r in observed)
-    return RowReuse(correlation, p[0].item(), max(shares), _floor(kept[0], values, level, count), count)
+    floor = _floor(torch.cat(null[0])[:FLOOR_DRAWS], values, level)
+    return RowReuse(correlation, p[0].item(), max(shares), floor, len(observed[0]))
 
 
-def _floor(null_rows: Tensor, values: Tensor, level: float, count: int) -> float:
+def _permuted(a: Tensor, b: Tensor, draws: int, chance: torch.Generator) -> Iterator[Tensor]:
+    """Correlations ``draws N`` of the rows of ``b`` with those of ``a`` after each permutation of coordinates.
+
+    A permutation is drawn once for all rows; draws come in blocks that keep memory small.
+    """
+    block = max(1, BLOCK // a.numel())
+    while draws > 0:
+        orders = torch.rand(min(block, draws), a.shape[1], generator=chance).argsort(dim=1)
+        yield torch.einsum("ntd,nd->tn", a[:, orders], b)
+        draws -= len(orders)
+
+
+def _floor(null_rows: Tensor, values: Tensor, level: float) -> float:
     """The smallest share of verbatim rows that at least 95 % of the null draws would have turned into a finding.
 
-    ``null_rows`` are best-match correlations ``draws rows``; the statistic must pass the null's quantile at
-    ``level`` shared among the columns (Bonferroni, so the floor errs on the large side). The share allows for the
-    sampling of rows: a reuse this large yields enough sampled rows with 95 % probability.
+    ``null_rows`` are best-match correlations ``draws N``; a statistic must pass the null's quantile at ``level``
+    shared among the columns (Bonferroni, so the floor errs on the large side). The share allows for the sampling of
+    rows: a reuse this large yields enough sampled rows with 95 % probability.
     """
-    critical = values[1:].quantile(1 - level / values.shape[1], dim=0, interpolation="higher")
+    critical = values[1:].quantile(1 - level / values.shape[1], dim=0, interpolation="higher")[:STATISTICS]
+    count = null_rows.shape[1]
     copies = 1
     while copies < count:
         injected = null_rows.clone()
         injected[:, :copies] = 1.0
-        seen = torch.stack([(_statistics(rows) > critical[:3]).any() for rows in injected])
-        if seen.float().mean() >= 0.95:
-            break
+        if (_statistics(injected) > critical).any(dim=1).float().mean() >= 0.95:
+            return float(beta.ppf(0.95, copies, count - copies + 1))
         copies = max(copies + 1, int(copies * 1.2))
-    return float(beta.ppf(0.95, copies, count - copies + 1)) if copies < count else 1.0
+    return 1.0
 
 
 def _statistics(r: Tensor) -> Tensor:
-    top = r.topk(max(1, len(r) // TOP)).values
-    return torch.stack([r.mean(), top.mean(), top[0]])
+    """Mean, mean of the upper twentieth and maximum over the last axis."""
+    top = r.topk(max(1, r.shape[-1] // TOP), dim=-1).values
+    return torch.stack([r.mean(dim=-1), top.mean(dim=-1), top[..., 0]], dim=-1)
 
 
 def _standard(matrix: Tensor) -> Tensor:

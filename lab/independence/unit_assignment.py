@@ -18,6 +18,7 @@ from torch.nn.functional import normalize
 
 from lab.independence.weights import Weights
 
+SMALLEST = 1e-300  # below it logarithms end
 UNITS = 1024  # a feed-forward's units beyond these are left out: the assignment costs their cube
 
 
@@ -41,5 +42,6 @@ def unit_assignment(a: Weights, b: Weights, seed: int) -> float | None:
         costs = normalize(one, dim=1) @ normalize(other[order], dim=1).T
         _, column = linear_sum_assignment(costs.numpy(), maximize=True)
         places = order[torch.from_numpy(column)]
-        p_values.append(float(spearmanr(places.numpy(), range(len(places)), alternative="greater").pvalue))
+        p_value = spearmanr(places.numpy(), range(len(places)), alternative="greater").pvalue
+        p_values.append(max(float(p_value), SMALLEST))
     return float(combine_pvalues(p_values).pvalue) if p_values else None

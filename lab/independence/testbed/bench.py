@@ -1,0 +1,176 @@
+"""What the audit says of pairs whose relation is known: made one by one, kept in a file, gone on with."""
+
+import csv
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, fields
+from itertools import combinations
+from pathlib import Path
+
+from lab.independence.audit import SHARES, Audit, audit
+from lab.independence.config import AuditConfig
+from lab.independence.testbed.derivations import CHILDREN, STRANGERS, copy_part
+from lab.independence.testbed.models import TOKENS_PER_STEP, as_weights, fresh, parent, train
+from lab.independence.weights import Weights
+from lab.trainer.files import write_text
+
+PARENTS = 21  # 210 pairs
+REPEATS = 6
+FRACTIONS = (0.005, 0.01, 0.023, 0.05, 0.1, 0.3, 1.0)
+STEPS_SINCE = (0, 30, 100, 300)
+LANGUAGES = 3
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One audited pair. ``relation`` is independent, derived, reuse or common draw; p-values after Holm."""
+
+    relation: str
+    kind: str
+    fraction: float
+    tokens: int
+    repeat: int
+    shares: bool
+    p: float
+    p_rows: float
+    p_units: float
+    norm_cosine: float
+
+
+@dataclass(frozen=True)
+class Trial:
+    relation: str
+    kind: str
+    fraction: float
+    steps: int
+    repeat: int
+    pair: Callable[[], tuple[Weights, Weights]]
+
+    @property
+    def key(self) -> tuple[str, str, float, int, int]:
+        return self.relation, self.kind, self.fraction, self.steps * TOKENS_PER_STEP, self.repeat
+
+
+def trials(parents: int = PARENTS, repeats: int = REPEATS) -> Iterator[Trial]:
+    """Every trial, in an order that makes a stopped bench useful: all parts grow together."""
+    independent = [
+        _independent(i, one, other) for i, (one, other) in enumerate(combinations(range(parents), 2))
+    ]
+    rest: list[Trial] = []
+    for repeat in range(repeats):
+        rest += [_made("derived", kind, make, repeat) for kind, make in CHILDREN.items()]
+        rest += [_made("independent", kind, make, repeat) for kind, make in STRANGERS.items()]
+        rest.append(_common_draw(repeat))
+        rest += [_reuse(f, steps, repeat) for steps in STEPS_SINCE for f in FRACTIONS]
+    share = -(-len(independent) // max(1, repeats))
+    each = len(rest) // max(1, repeats)
+    for repeat in range(repeats):
+        yield from independent[repeat * share : (repeat + 1) * share]
+        yield from rest[repeat * each : (repeat + 1) * each]
+
+
+def run_bench(
+    path: Path, config: AuditConfig, todo: list[Trial], progress: Callable[[int, int], None]
+) -> None:
+    """Audit every trial that ``path`` lacks; the file is whole at any moment."""
+    outcomes = read_outcomes(path)
+    known = {(o.relation, o.kind, o.fraction, o.tokens, o.repeat) for o in outcomes}
+    for number, trial in enumerate(todo):
+        progress(number, len(todo))
+        if trial.key not in known:
+            outcomes.append(_outcome(trial, audit(*trial.pair(), config)))
+            write_outcomes(path, outcomes)
+    progress(len(todo), len(todo))
+
+
+def read_outcomes(path: Path) -> list[Outcome]:
+    """The outcomes of a file, none where there is no file."""
+    if not path.is_file():
+        return []
+    kinds = {field.name: field.type for field in fields(Outcome)}
+    convert = {str: str, int: int, float: float, bool: lambda text: text == "True"}
+    with path.open(encoding="utf-8", newline="") as file:
+        return [
+            Outcome(**{key: convert[kinds[key]](value) for key, value in row.items()})  # type: ignore[index]
+            for row in csv.DictReader(file)
+        ]
+
+
+def write_outcomes(path: Path, outcomes: list[Outcome]) -> None:
+    """One line a pair."""
+    names = [field.name for field in fields(Outcome)]
+    lines = [",".join(names)]
+    for outcome in outcomes:
+        values = asdict(outcome)
+        lines.append(",".join(f'"{values[n]}"' if "," in str(values[n]) else str(values[n]) for n in names))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def _outcome(trial: Trial, result: Audit) -> Outcome:
+    findings = result.verdict("whole").findings
+    by_rows = [f.corrected_p for f in findings if f.method == "row reuse"]
+    by_units = [f.corrected_p for f in findings if f.method != "row reuse"]
+    return Outcome(
+        *trial.key,
+        result.verdict("whole").words == SHARES,
+        round(min(f.corrected_p for f in findings), 6),
+        round(min(by_rows, default=1.0), 6),
+        round(min(by_units, default=1.0), 6),
+        round(result.norms.cosine, 4) if result.norms else float("nan"),
+    )
+
+
+def _independent(number: int, one: int, other: int) -> Trial:
+    same = one % LANGUAGES == other % LANGUAGES
+    kind = "same data, other seed" if same else "other data, other seed"
+    return Trial(
+        "independent",
+        kind,
+        0.0,
+        0,
+        number,
+        lambda: (
+            as_weights("a", parent(one, one % LANGUAGES)),
+            as_weights("b", parent(other, other % LANGUAGES)),
+        ),
+    )
+
+
+def _made(relation: str, kind: str, make: Callable, repeat: int) -> Trial:  # type: ignore[type-arg]
+    return Trial(
+        relation,
+        kind,
+        0.0,
+        0,
+        repeat,
+        lambda: (
+            as_weights("a", parent(repeat, repeat % LANGUAGES)),
+            make(parent(repeat, repeat % LANGUAGES), repeat),
+        ),
+    )
+
+
+def _common_draw(repeat: int) -> Trial:
+    data = repeat % LANGUAGES
+    return Trial(
+        "common draw",
+        "same seed, other data order",
+        0.0,
+        0,
+        repeat,
+        lambda: (
+            as_weights("a", parent(repeat, data)),
+            as_weights("b", train(fresh(repeat), data, 900 + repeat, 150)),
+        ),
+    )
+
+
+def _reuse(fraction: float, steps: int, repeat: int) -> Trial:
+    data = repeat % LANGUAGES
+
+    def pair() -> tuple[Weights, Weights]:
+        source = parent(repeat, data)
+        child = copy_part(source, fresh(300 + repeat), fraction, repeat)
+        return as_weights("a", source), as_weights("b", train(child, data, 400 + repeat, steps))
+
+    return Trial("reuse", "copied, then trained", fraction, steps, repeat, pair)
