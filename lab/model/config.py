@@ -18,7 +18,7 @@ class ModelConfig:
     """Everything the decoder is built from.
 
     ``width`` is D, ``vocab_size`` V; ``max_positions`` bounds prompts and generation; ``init_std`` is the standard
-    deviation of every matrix at initialisation.
+    deviation of matrices at initialisation, ``branch_init_scale`` makes the last map of every branch start smaller.
     """
 
     name: str
@@ -36,12 +36,13 @@ class ModelConfig:
     residual: ResidualConfig
     norm: NormConfig
     multi_token: MultiTokenConfig
+    branch_init_scale: float = 1.0
 
     def __post_init__(self) -> None:
         require_positive(
             "model", width=self.width, vocab_size=self.vocab_size, max_positions=self.max_positions
         )
-        require_above_zero("model", init_std=self.init_std)
+        require_above_zero("model", init_std=self.init_std, branch_init_scale=self.branch_init_scale)
         letters = self.layers.lead + self.layers.pattern
         if self.linear_attention.kind == "none":
             allowed = "D needs a model.linear_attention other than none"

@@ -12,6 +12,7 @@ from lab.model.context import Context
 from lab.model.feed_forward.gated import GatedFeedForward
 from lab.model.feed_forward.mixture import Router
 from lab.model.generate import Sampling, Speculation, generate
+from lab.model.initial import InitialSpread
 from lab.model.leaves.layers import LayerPlan
 from lab.model.record import Losses, Record, with_record
 from lab.model.residual import close_streams, open_streams
@@ -148,14 +149,14 @@ class Decoder(nn.Module):
 def initialise(model: Decoder, seed: int) -> Decoder:
     """Set the weights from ``seed``, in place.
 
-    Linear and embedding matrices are N(0, init_std^2); a module with parameters of another kind has a method
-    ``initialise(generator, std)``; norms and activations keep the values they are constructed with.
+    A module that starts in its own way has a method ``initialise(generator, spread)``; other linear and embedding
+    matrices are N(0, init_std^2); norms and activations keep the values they are constructed with.
     """
     generator = torch.Generator().manual_seed(seed)
-    std = model.config.init_std
+    spread = InitialSpread(model.config.init_std, model.config.branch_init_scale)
     for module in model.modules():
-        if isinstance(module, nn.Linear | nn.Embedding):
-            nn.init.normal_(module.weight, std=std, generator=generator)
-        elif callable(own := getattr(module, "initialise", None)):
-            own(generator, std)
+        if callable(own := getattr(module, "initialise", None)):
+            own(generator, spread)
+        elif isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, std=spread.std, generator=generator)
     return model

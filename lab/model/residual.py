@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lab.kernels.precision import widen
 from lab.kernels.sinkhorn import sinkhorn
+from lab.model.initial import InitialSpread
 from lab.model.leaves.residual import HyperConnections
 from lab.model.norm import RMSNorm
 from lab.model.record import Record
@@ -31,10 +32,14 @@ class PreNormJoin(nn.Module):
 class DualNormJoin(nn.Module):
     """``x + post_norm(F(norm(x)))``."""
 
-    def __init__(self, norm: nn.Module, post_norm: nn.Module) -> None:
+    def __init__(self, norm: nn.Module, post_norm: RMSNorm) -> None:
         super().__init__()
         self.norm = norm
         self.post_norm = post_norm
+
+    def initialise(self, generator: torch.Generator, spread: InitialSpread) -> None:
+        """The second norm's weight is ``branch_scale``: it alone decides how large the branch is."""
+        nn.init.constant_(self.post_norm.weight, spread.branch_scale)
 
     def forward(self, x: Tensor, branch: Branch) -> tuple[Tensor, Record]:
         """``x [B, T, D]`` and what the branch recorded."""
@@ -68,7 +73,7 @@ class HyperConnectionJoin(nn.Module):
         self.bias = nn.Parameter(torch.empty(streams * (2 + streams)))
         self.alpha = nn.Parameter(torch.empty(3))
 
-    def initialise(self, generator: torch.Generator, std: float) -> None:
+    def initialise(self, generator: torch.Generator, spread: InitialSpread) -> None:
         """Start near a plain pre-norm residual, as what Motif 3 started from is not published.
 
         ``h_pre = 1 / S`` makes the branch read the mean of the streams; ``h_post`` is 1 or, where

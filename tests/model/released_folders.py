@@ -15,6 +15,8 @@ TINY = [
     "scale.vocab_size=512",
     "scale.experts=4",
     "scale.router_groups=2",
+    "scale.init_std=0.06",
+    "scale.branch_init_scale=1",
 ]
 
 

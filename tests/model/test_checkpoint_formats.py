@@ -36,7 +36,8 @@ def test_the_layout_covers_every_tensor_once(name: str) -> None:
 
 @pytest.mark.parametrize("name", CONTENDERS)
 def test_a_model_survives_export_and_import(name: str, tmp_path: Path) -> None:
-    config = compose([f"model={name}", "scale.width=64", "scale.layers=4", "scale.vocab_size=512"]).model
+    sizes = ["scale.width=64", "scale.layers=4", "scale.vocab_size=512", "scale.branch_init_scale=1"]
+    config = compose([f"model={name}", *sizes]).model
     model = initialise(Decoder(config), 0).eval()
     for router in model.routers():
         router.selection_bias.normal_()

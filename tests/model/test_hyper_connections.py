@@ -10,6 +10,7 @@ from lab.config import compose
 from lab.errors import ConfigError
 from lab.face import build
 from lab.model.decoder import Decoder
+from lab.model.initial import InitialSpread
 from lab.model.leaves.norm import Rms
 from lab.model.leaves.residual import HyperConnections
 from lab.model.record import Record
@@ -133,7 +134,7 @@ def test_a_new_join_is_near_a_plain_residual_and_can_learn(post_scale: float, wr
         HyperConnections("hyper_connections", post_scale=post_scale), 64, Rms("rms").build(64, "dense")
     )
     torch.nn.init.normal_(join.projection.weight, std=0.02)
-    join.initialise(torch.Generator().manual_seed(0), 0.02)
+    join.initialise(torch.Generator().manual_seed(0), InitialSpread(0.02, 1.0))
     h_pre, h_post, mixing = join.coefficients(torch.randn(2, 9, 4, 64))
     assert (h_pre - 0.25).abs().max() < 0.01
     assert (h_post - written).abs().max() < 0.02
@@ -175,7 +176,13 @@ def test_streams_stay_in_their_type_and_mix_in_float32() -> None:
 
 @pytest.mark.parametrize("contender", ["motif_3", "llama"])
 def test_any_contender_decodes_with_streams_as_it_reads(contender: str) -> None:
-    overrides = ["model/residual=hyper_connections", "scale.layers=3", "scale.width=32", "scale.window=5"]
+    overrides = [
+        "model/residual=hyper_connections",
+        "scale.layers=3",
+        "scale.width=32",
+        "scale.window=5",
+        "scale.branch_init_scale=1",
+    ]
     model = build(compose([f"model={contender}", *overrides])).eval()
     tokens = torch.randint(model.config.vocab_size, (2, 9), generator=torch.Generator().manual_seed(3))
     caches = model.new_caches(2, 9)

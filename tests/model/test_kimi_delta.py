@@ -15,6 +15,7 @@ from lab.model.cache import Caches, RecurrentCache
 from lab.model.context import Context
 from lab.model.decoder import Decoder
 from lab.model.generate import generate
+from lab.model.initial import InitialSpread
 from lab.model.leaves.linear_attention import KimiDelta
 
 WIDTH = 7
@@ -217,7 +218,7 @@ def test_the_recurrence_is_float32_under_autocast(monkeypatch: pytest.MonkeyPatc
 def test_a_new_mixer_remembers_between_one_and_a_hundred_tokens() -> None:
     """Half-lives of channels at 5, 50 and 95 %: 0.90, 9.9 and 110 tokens (flash-linear-attention)."""
     module = KimiDeltaAttention(KimiDelta("kimi_delta", num_heads=64, head_dim=128), 2)
-    module.initialise(torch.Generator().manual_seed(0), 0.02)
+    module.initialise(torch.Generator().manual_seed(0), InitialSpread(0.02, 1.0))
     for name in ("decay_down", "decay_up"):
         torch.nn.init.zeros_(getattr(module, name).weight)
     decay = -module._log_decay(torch.zeros(1, 1, 2)).detach().flatten()

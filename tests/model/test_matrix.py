@@ -52,6 +52,8 @@ TINY = {
     "index_dim": 8,
     "index_top_k": 6,
     "gated_norm_rank": 2,
+    "init_std": 0.06,  # large enough for every part to show in a loss
+    "branch_init_scale": 1,
 }
 OVERRIDES = [f"scale.{name}={value}" for name, value in TINY.items()]
 

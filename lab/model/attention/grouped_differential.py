@@ -9,6 +9,7 @@ from lab.kernels.attention import attention
 from lab.kernels.rotary import rotate
 from lab.model.cache import LayerCache
 from lab.model.context import Context
+from lab.model.initial import BranchOutput, InitialSpread
 from lab.model.leaves.attention import GroupedDifferential
 from lab.model.leaves.layers import LayerPlan
 from lab.model.norm import RMSNorm
@@ -41,11 +42,11 @@ class GroupedDifferentialAttention(nn.Module):
         self.query = nn.Linear(width, groups * self.heads_per_group * d, bias=False)
         self.key = nn.Linear(width, groups * 2 * d, bias=False)
         self.value = nn.Linear(width, groups * 2 * d, bias=False)
-        self.output = nn.Linear(groups * config.signal_per_noise * 2 * d, width, bias=False)
+        self.output = BranchOutput(groups * config.signal_per_noise * 2 * d, width)
         self.lambdas = nn.Parameter(torch.empty(4, d))  # rows: query 1, key 1, query 2, key 2
         self.sub_norm = RMSNorm(2 * d, config.sub_norm_eps)
 
-    def initialise(self, generator: torch.Generator, std: float) -> None:
+    def initialise(self, generator: torch.Generator, spread: InitialSpread) -> None:
         """Lambda vectors start at N(0, 0.1^2), as in the released code."""
         nn.init.normal_(self.lambdas, std=0.1, generator=generator)
 

@@ -8,6 +8,7 @@ from lab.kernels.precision import widen
 from lab.kernels.rotary import rotate
 from lab.model.cache import LayerCache
 from lab.model.context import Context
+from lab.model.initial import BranchOutput
 from lab.model.leaves.attention import GroupedQuery
 from lab.model.leaves.layers import LayerPlan
 from lab.model.leaves.norm import NormConfig
@@ -27,7 +28,7 @@ class GroupedQueryAttention(nn.Module):
         self.query = nn.Linear(width, config.num_heads * config.head_dim, bias=False)
         self.key = nn.Linear(width, config.num_kv_heads * config.head_dim, bias=False)
         self.value = nn.Linear(width, config.num_kv_heads * config.head_dim, bias=False)
-        self.output = nn.Linear(config.num_heads * config.head_dim, width, bias=False)
+        self.output = BranchOutput(config.num_heads * config.head_dim, width)
 
     def normalise(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
         """Queries ``[B, T, H, d]`` and keys ``[B, T, K, d]`` before rotation; here unchanged."""

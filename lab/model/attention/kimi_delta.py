@@ -11,6 +11,7 @@ from lab.kernels.precision import widen
 from lab.kernels.short_convolution import short_convolution
 from lab.model.cache import RecurrentCache, State
 from lab.model.context import Context
+from lab.model.initial import BranchOutput, InitialSpread
 from lab.model.leaves.linear_attention import KimiDelta
 from lab.model.norm import RMSNorm
 
@@ -48,11 +49,11 @@ class KimiDeltaAttention(nn.Module):
         self.gate_down = nn.Linear(width, d, bias=False)
         self.gate_up = nn.Linear(d, channels, bias=False)
         self.norm = RMSNorm(d, config.output_norm_eps)
-        self.output = nn.Linear(channels, width, bias=False)
+        self.output = BranchOutput(channels, width)
         for parameter in (self.A_log, self.dt_bias):
             parameter.no_weight_decay = True  # type: ignore[attr-defined]
 
-    def initialise(self, generator: torch.Generator, std: float) -> None:
+    def initialise(self, generator: torch.Generator, spread: InitialSpread) -> None:
         """Decay as in flash-linear-attention: half-lives of about 1 to 100 tokens.
 
         ``A_log = ln U(1, 16)``; ``softplus(dt_bias)`` is log-uniform in [1e-3, 1e-1]; convolution weights are

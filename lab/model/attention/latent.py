@@ -7,6 +7,7 @@ from lab.kernels.attention import AttentionMask, attention
 from lab.kernels.rotary import rotate
 from lab.model.cache import LayerCache
 from lab.model.context import Context
+from lab.model.initial import BranchOutput
 from lab.model.leaves.attention import Latent
 from lab.model.leaves.latent_differential import LatentDifferential
 from lab.model.leaves.layers import LayerPlan
@@ -100,7 +101,7 @@ class LatentAttention(LatentProjections):
 
     def __init__(self, config: Latent, width: int, layer: LayerPlan, norm: NormConfig) -> None:
         super().__init__(config, width, layer, norm, num_expanded=config.num_heads)
-        self.output = nn.Linear(config.num_heads * config.value_dim, width, bias=False)
+        self.output = BranchOutput(config.num_heads * config.value_dim, width)
 
     def forward(self, x: Tensor, context: Context, cache: LayerCache | None) -> Tensor:
         """``x [B, T, D] -> [B, T, D]``; with a cache the T tokens follow what it holds."""

@@ -7,6 +7,7 @@ from lab.kernels.attention import attention
 from lab.model.attention.latent import LatentProjections
 from lab.model.cache import LayerCache
 from lab.model.context import Context
+from lab.model.initial import BranchOutput
 from lab.model.leaves.latent_differential import LatentDifferential
 from lab.model.leaves.layers import LayerPlan
 from lab.model.leaves.norm import NormConfig
@@ -31,7 +32,7 @@ class LatentDifferentialAttention(LatentProjections):
         channels = config.num_signal * config.value_dim
         self.gate = nn.Linear(config.query_rank, channels, bias=False)
         self.noise_weight = nn.Linear(width, config.num_signal, bias=False)
-        self.output = nn.Linear(channels, width, bias=False)
+        self.output = BranchOutput(channels, width)
 
     def forward(self, x: Tensor, context: Context, cache: LayerCache | None) -> Tensor:
         """``x [B, T, D] -> [B, T, D]``; with a cache the T tokens follow what it holds."""

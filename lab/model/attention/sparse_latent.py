@@ -9,6 +9,7 @@ from lab.kernels.rotary import rotate
 from lab.model.attention.latent import LatentProjections
 from lab.model.cache import LayerCache
 from lab.model.context import Context
+from lab.model.initial import BranchOutput
 from lab.model.leaves.layers import LayerPlan
 from lab.model.leaves.norm import NormConfig
 from lab.model.leaves.sparse_latent import SparseLatent
@@ -71,7 +72,7 @@ class SparseLatentAttention(LatentProjections):
         channels = config.num_heads * config.value_dim
         self.gate = nn.Linear(config.query_rank, channels, bias=False)
         self.indexer = LightningIndexer(config, width, layer)
-        self.output = nn.Linear(channels, width, bias=False)
+        self.output = BranchOutput(channels, width)
 
     def forward(self, x: Tensor, context: Context, cache: LayerCache | None) -> tuple[Tensor, Record]:
         """``x [B, T, D] -> [B, T, D]`` and the indexer's loss; with a cache the T tokens follow its own."""

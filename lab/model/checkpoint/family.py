@@ -24,6 +24,7 @@ UNSAID = {
     "router.balance_loss_weight",
     "attention.index_loss_weight",
     "multi_token.loss_weight",
+    "branch_init_scale",
 }
 """What ``config.json`` does not say: names and settings of training."""
 

@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from lab.model.initial import BranchOutput
 from lab.model.leaves.feed_forward import FeedForwardConfig
 from lab.model.leaves.layers import LayerPlan
 
@@ -13,7 +14,7 @@ class GatedFeedForward(nn.Module):
         super().__init__()
         self.gate = nn.Linear(width, hidden, bias=False)
         self.up = nn.Linear(width, hidden, bias=False)
-        self.down = nn.Linear(hidden, width, bias=False)
+        self.down = BranchOutput(hidden, width)
         self.activation = config.build_activation(layer, num_experts=None)
 
     def forward(self, x: Tensor) -> Tensor:

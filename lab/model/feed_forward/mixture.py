@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from lab.kernels.experts import expert_feed_forward
 from lab.model.feed_forward.gated import GatedFeedForward
+from lab.model.initial import InitialSpread
 from lab.model.leaves.feed_forward import FeedForwardConfig
 from lab.model.leaves.layers import LayerPlan
 from lab.model.leaves.router import SigmoidRouter
@@ -26,9 +27,9 @@ class Router(nn.Module):
         self.register_buffer("selection_bias", torch.zeros(config.num_experts, dtype=torch.float32))
         self.bias_update_rate = config.bias_update_rate
 
-    def initialise(self, generator: torch.Generator, std: float) -> None:
+    def initialise(self, generator: torch.Generator, spread: InitialSpread) -> None:
         """Router rows are N(0, std^2)."""
-        nn.init.normal_(self.weight, std=std, generator=generator)
+        nn.init.normal_(self.weight, std=spread.std, generator=generator)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """``x [B, T, D]`` to chosen experts ``[B, T, k]``, their weights and all scores ``[B, T, E]``, float32."""
@@ -67,10 +68,10 @@ class MixtureOfExperts(nn.Module):
         self.shared = GatedFeedForward(unit, width, shared_width, layer) if shared_width else None
         self.balance_loss_weight = config.balance_loss_weight
 
-    def initialise(self, generator: torch.Generator, std: float) -> None:
-        """Expert matrices are N(0, std^2)."""
-        for stack in (self.w_in, self.w_out):
-            nn.init.normal_(stack, std=std, generator=generator)
+    def initialise(self, generator: torch.Generator, spread: InitialSpread) -> None:
+        """Expert matrices are N(0, std^2), those that write to the residual stream N(0, branch_std^2)."""
+        nn.init.normal_(self.w_in, std=spread.std, generator=generator)
+        nn.init.normal_(self.w_out, std=spread.branch_std, generator=generator)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Record]:
         """``x [B, T, D] -> [B, T, D]`` with the load of each expert and the balance loss."""
