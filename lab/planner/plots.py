@@ -90,7 +90,8 @@ def frontier_figure(found: Found, request: Request) -> Figure:
     above.set_xlabel(f"days on {request.cluster.devices:,} {request.device.name.upper()}", color=MUTED)
     above.spines["top"].set_visible(False)
     _plain_log(axis, above)
-    _names(axis, [(title(p.candidate.name), p.loss.central, _colour(p)) for p in shown])
+    axis.set_title("The lowest line is the frontier", loc="left", color=INK)
+    _names(axis, [(plan, plan.cost.central.to(1e9 * WON)) for plan in shown])
     return figure
 
 
@@ -124,7 +125,7 @@ def memory_figure(plans: Sequence[Plan], request: Request) -> Figure:
 
 
 def what_if_figure(plan: Plan, request: Request) -> Figure:
-    """Trillions of tokens that the planned model can be trained on, over devices and deadline, with the request's chance.
+    """Trillions of tokens for the planned model, over devices and deadline, reached with the request's chance.
 
     Money and text set no bound here: the figure shows what the cluster and the calendar allow.
     """
@@ -143,7 +144,9 @@ def what_if_figure(plan: Plan, request: Request) -> Figure:
     levels = [level for level in (0.5, 1, 2, 5, 10, 20, 50, 100, 200) if grid.min() < level < grid.max()]
     axis.contourf(counts, days, np.log(grid), levels=24, cmap="YlGnBu", alpha=0.85)
     lines = axis.contour(counts, days, grid, levels=levels, colors=INK, linewidths=0.9)
-    axis.clabel(lines, fmt=lambda level: f"{level:g}T", fontsize="small")
+    for text in axis.clabel(lines, fmt=lambda level: f"{level:g}T", fontsize="small"):
+        text.set_rotation(0)
+        text.set_fontweight("bold")
     axis.plot(here, now, "o", color=BINDS, markersize=8)
     axis.annotate(
         "asked", (here, now), xytext=(9, 5), textcoords="offset points", color=BINDS, fontweight="bold"
@@ -238,18 +241,19 @@ def _plain_log(axis: Axes, above: Axes) -> None:
     above.tick_params(colors=MUTED)
 
 
-def _names(axis: Axes, ends: Sequence[tuple[str, float, str]]) -> None:
-    """Names to the right of the axes at their losses, moved apart where they would collide."""
+def _names(axis: Axes, dots: Sequence[tuple[Plan, float]]) -> None:
+    """Names to the right of the axes, moved apart where they would collide, each with a line to its dot."""
     import numpy as np
 
     figure = axis.get_figure()
     assert figure is not None
     figure.canvas.draw()
     scale = 72 / figure.dpi
-    heights = np.array([axis.transData.transform((1.0, at))[1] * scale for _, at, _ in ends])
+    heights = np.array([axis.transData.transform((1.0, plan.loss.central))[1] * scale for plan, _ in dots])
     low, high = axis.bbox.y0 * scale, axis.bbox.y1 * scale
-    for (name, _, colour), placed in zip(ends, spread_apart(heights, 12, low, high), strict=True):
+    for (plan, cost), placed in zip(dots, spread_apart(heights, 12, low, high), strict=True):
         axis.annotate(
-            name, (1.0, (placed - low) / (high - low)), xycoords="axes fraction", xytext=(6, 0),
-            textcoords="offset points", va="center", fontsize="small", color=colour, annotation_clip=False,
+            title(plan.candidate.name), (cost, plan.loss.central), xytext=(1.02, (placed - low) / (high - low)),
+            textcoords="axes fraction", va="center", fontsize="small", color=_colour(plan), annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": _colour(plan), "linewidth": 0.5, "alpha": 0.6, "relpos": (0, 0.5)},
         )  # fmt: skip
