@@ -10,6 +10,7 @@ from rich.console import Console
 from lab import job
 from lab.config import Config
 from lab.data.corpus import Corpus
+from lab.data.loader import stream_tokens
 from lab.evaluation.yardsticks import yardsticks
 from lab.report.html import race_report
 from lab.report.race import race_table, read_race
@@ -59,11 +60,11 @@ def record(folder: Path, entries: Sequence[Config], budget: float, corpus: Corpu
     }
     if not measured or before.get("longest_training") != tokens or first.fresh:
         console.print("measuring the yardsticks: bigram, 5-gram, xz")
-        weights = first.data.mixture
-        share = {
-            language: int(tokens * weights[language] / sum(weights.values())) for language in corpus.languages
-        }
-        measured = yardsticks(corpus, first.evaluation, share)
+        trainer = first.trainer
+        training = stream_tokens(
+            corpus, trainer.sequence_length, trainer.batch_size, first.data.mixture, first.seed, tokens
+        )
+        measured = yardsticks(corpus, first.evaluation, training)
     write_json(
         folder / "race.json",
         {

@@ -5,6 +5,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -23,6 +25,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 import lab
+from lab.data.loader import stream_tokens
 from lab.evaluation.yardsticks import yardsticks
 from lab.job import prepare_corpus
 
@@ -94,7 +97,11 @@ fertility.style.format("{:.2f}")
 # %%
 budgets = [25_000, 100_000, 400_000]
 curves = {
-    tokens: yardsticks(corpus, config.evaluation, dict.fromkeys(LANGUAGES, tokens))["yardsticks"]
+    tokens: yardsticks(
+        corpus,
+        config.evaluation,
+        stream_tokens(corpus, 256, 8, dict.fromkeys(LANGUAGES, 1.0), seed=0, num_tokens=3 * tokens),
+    )["yardsticks"]
     for tokens in budgets
 }
 figure, axes = plt.subplots(1, len(LANGUAGES), figsize=(9, 3), sharey=True)

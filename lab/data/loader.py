@@ -125,11 +125,11 @@ def stream_tokens(
     mixture: Mapping[str, float],
     seed: int,
     num_tokens: int,
-) -> list[Tokens]:
-    """The first ``num_tokens`` tokens that a :class:`Loader` of these arguments gives, one array a document.
+) -> dict[str, list[Tokens]]:
+    """The documents in the first ``num_tokens`` tokens of a :class:`Loader` of these arguments, by language.
 
-    For yardsticks that must learn from exactly what a model is trained on. Counted row by row, returned
-    language by language; a document that is cut by a row's edge is one array, one that is met twice is two.
+    For yardsticks that must learn from exactly what a model is trained on. Counted row by row; a document is one
+    array however rows cut it (the last of a language may end early), and is there once however often it is met.
     """
     loader = Loader(corpus, sequence_length, batch_size, mixture, seed)
     rows, rest = divmod(num_tokens, sequence_length)
@@ -138,4 +138,10 @@ def stream_tokens(
         wanted[language] += sequence_length
     if rest:
         wanted[loader._mixture.next(1)[0]] += rest
-    return [piece.tokens for name, count in wanted.items() for piece in loader._streams[name].take(count)]
+    return {
+        name: [
+            piece.tokens
+            for piece in loader._streams[name].take(min(count, len(corpus.train_tokens(name).tokens)))
+        ]
+        for name, count in wanted.items()
+    }

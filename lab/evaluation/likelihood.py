@@ -119,32 +119,43 @@ def text_nats(
 ) -> NDArray[np.float64]:
     """Nats ``[N]`` that ``model`` needs for each of N texts after ``<|begin|>``.
 
-    A text longer than ``sequence_length`` tokens is cut into windows of that many; a window sees nothing of
-    those before it but their last token. Windows of like length share a batch, so that little of it is
-    padding; a batch has at most ``batch_size * sequence_length`` places.
+    A text longer than ``sequence_length`` tokens is read in windows of that many, each half a window after the
+    one before it: only what that one did not reach is scored, with half a window of context at least. Windows of
+    like length share a batch, so that little of it is padding; a batch has at most ``batch_size *
+    sequence_length`` places.
     """
     encoded = encode(tokenizer, texts)
     windows = [
-        (index, tokens[start : start + sequence_length + 1])
+        (index, skipped, tokens[start : start + sequence_length + 1])
         for index, tokens in enumerate(encoded)
-        for start in range(0, len(tokens) - 1, sequence_length)
+        for start, skipped in _windows(len(tokens) - 1, sequence_length)
     ]
-    windows.sort(key=lambda window: len(window[1]), reverse=True)
+    windows.sort(key=lambda window: len(window[2]), reverse=True)
     device = next(model.parameters()).device
     nats = np.zeros(len(encoded))
     with evaluating(model):
         while windows:
-            length = len(windows[0][1]) - 1
+            length = len(windows[0][2]) - 1
             rows = max(1, batch_size * sequence_length // length)
             batch, windows = windows[:rows], windows[rows:]
             tokens = torch.zeros(len(batch), length, dtype=torch.long)
             targets = torch.full_like(tokens, NOT_SCORED)
-            for row, (_, window) in enumerate(batch):
+            for row, (_, skipped, window) in enumerate(batch):
                 tokens[row, : len(window) - 1] = torch.tensor(window[:-1])
-                targets[row, : len(window) - 1] = torch.tensor(window[1:])
+                targets[row, skipped : len(window) - 1] = torch.tensor(window[1 + skipped :])
             losses = model.token_losses(tokens.to(device), targets.to(device))
-            np.add.at(nats, [index for index, _ in batch], losses.double().sum(1).cpu().numpy())
+            np.add.at(nats, [index for index, _, _ in batch], losses.double().sum(1).cpu().numpy())
     return nats
+
+
+def _windows(num_targets: int, length: int) -> Iterator[tuple[int, int]]:
+    """Where each window of ``length`` targets starts, and how many of its first ones were scored before."""
+    if num_targets == 0:
+        return
+    yield 0, 0
+    stride = max(1, length // 2)
+    for reached in range(length, num_targets, stride):
+        yield reached + stride - length, length - stride
 
 
 def encode(tokenizer: TextTokenizer, texts: Sequence[str]) -> list[list[int]]:

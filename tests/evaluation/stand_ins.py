@@ -67,6 +67,8 @@ class StandIn(nn.Module):
         self.anchor = nn.Parameter(torch.zeros(1))
         self.nats = nats
         self.seen: list[tuple[list[int], list[int]]] = []
+        self.scored: list[list[int]] = []
+        """The places of each row that had a target."""
         self.modes: list[bool] = []
 
     def token_losses(self, tokens: Tensor, targets: Tensor) -> Tensor:
@@ -77,6 +79,7 @@ class StandIn(nn.Module):
             length = scored[-1] + 1 if scored else 0
             inputs, wanted = inputs[:length], [*inputs[1:length], *wanted[length - 1 : length]]
             self.seen.append((inputs, wanted))
+            self.scored.append(scored)
             losses[row, scored] = torch.tensor(self.nats(inputs, wanted))[scored]
         return losses
 

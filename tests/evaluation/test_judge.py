@@ -1,7 +1,6 @@
 """Judging as a whole, on a tiny decoder and corpus: what results.json and race.json get, what is refused."""
 
 import json
-import math
 
 import numpy as np
 import pytest
@@ -15,9 +14,9 @@ from lab.evaluation.judge import build_probes, judge
 from lab.evaluation.likelihood import draw_documents, measure
 from lab.evaluation.ngram import NgramModel
 from lab.evaluation.speed import decode_tokens_per_second
-from lab.evaluation.yardsticks import read_documents, yardsticks
+from lab.evaluation.yardsticks import yardsticks
 from lab.model.decoder import Decoder
-from tests.evaluation.stand_ins import BEGIN, TinyCorpus, document, tiny_decoder
+from tests.evaluation.stand_ins import TinyCorpus, document, tiny_decoder
 from tests.evaluation.test_probes import DOCUMENTS
 
 ENGLISH = [document(f"e{number}", f"The device number {number} is ready.", "en") for number in range(6)]
@@ -117,36 +116,18 @@ def test_decoding_speed_counts_the_new_tokens_of_all_rows(monkeypatch: pytest.Mo
     assert model.training
 
 
-def test_yardsticks_read_what_they_say_and_are_judged_on_the_same_documents() -> None:
-    wanted = {"ko": 10**9, "en": 40}
-    result = yardsticks(CORPUS, CONFIG, wanted)
+def test_yardsticks_read_what_they_are_given_and_are_judged_on_the_same_documents() -> None:
+    shards = {language: CORPUS.train_tokens(language) for language in ("ko", "en")}
+    pieces = {language: [shard.document(1), shard.document(0)] for language, shard in shards.items()}
+    result = yardsticks(CORPUS, CONFIG, pieces)
     assert set(result["yardsticks"]) == {"bigram", "five_gram", "xz"}
+    assert result["yardstick_tokens"] == sum(len(piece) for own in pieces.values() for piece in own)
 
-    shard = CORPUS.train_tokens("ko")
     held_out = draw_documents(CORPUS.held_out("ko"), CONFIG.max_bytes, CONFIG.seed)
-    order = np.random.default_rng(CONFIG.seed).permutation(shard.num_documents)
-    documents = [shard.document(int(index)).astype(np.int64) for index in order]
-    starts = np.cumsum([0, *map(len, documents[:-1])])
+    tokens = np.concatenate(pieces["ko"]).astype(np.int64)
     for name, n in (("bigram", 2), ("five_gram", 5)):
-        model = NgramModel(np.concatenate(documents), starts, n, CORPUS.tokenizer.vocab_size)
+        model = NgramModel(tokens, np.array([0, len(pieces["ko"][0])]), n, CORPUS.tokenizer.vocab_size)
         expected = model.measure(held_out, CORPUS.tokenizer).bits_per_byte
         assert result["yardsticks"][name]["ko"] == pytest.approx(expected)
     plain = xz_bits_per_byte([one.text for one in held_out])
     assert 0 < result["yardsticks"]["xz"]["ko"] < plain
-
-    english = len(CORPUS.train_tokens("en").tokens)
-    lengths = english // 3
-    assert (
-        result["yardstick_tokens"] == len(shard.tokens) + 2 * lengths
-    )  # 40 tokens take two of three documents
-
-
-def test_documents_are_read_whole_and_once() -> None:
-    shard = CORPUS.train_tokens("ko")
-    tokens, starts = read_documents(shard, 10**9, seed=0)
-    assert len(tokens) == len(shard.tokens)
-    assert (tokens[starts] == BEGIN).all()
-    assert len(starts) == shard.num_documents
-    one, _ = read_documents(shard, 1, seed=0)
-    assert (one == BEGIN).sum() == 1
-    assert len(one) == math.floor(starts[1])
