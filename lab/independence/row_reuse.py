@@ -22,7 +22,7 @@ import torch
 from scipy.stats import beta
 from torch import Tensor
 
-from lab.independence.statistics import smallest_p
+from lab.independence.statistics import joint_p
 
 CHUNK = 16_384  # rows of A at a time
 JUDGED = 512  # coordinates that judge, at most
@@ -116,12 +116,11 @@ def _test(judged: list[tuple[Tensor, Tensor]], draws: int, level: float, chance:
         for r, parts in zip(observed, null, strict=True)
     ]
     values = torch.cat(table, dim=1)
-    p = smallest_p(values)
     limits = [torch.cat([part.amax(dim=1) for part in parts]).quantile(0.99) for parts in null]
     shares = [(r > limit).float().mean().item() for r, limit in zip(observed, limits, strict=True)]
     correlation = max(r.mean().item() for r in observed)
     floor = _floor(torch.cat(null[0])[:FLOOR_DRAWS], values, level)
-    return RowReuse(correlation, p[0].item(), max(shares), floor, len(observed[0]))
+    return RowReuse(correlation, joint_p(values), max(shares), floor, len(observed[0]))
 
 
 def _permuted(a: Tensor, b: Tensor, draws: int, chance: torch.Generator) -> Iterator[Tensor]:

@@ -2,31 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor
 
 
-def upper_ranks(values: Tensor) -> Tensor:
-    """For each column of ``values`` (draws first, ``T S``): the share of draws at least as large, itself included."""
-    order = values.sort(dim=0).values
-    below = torch.stack(
-        [
-            torch.searchsorted(order[:, column].contiguous(), values[:, column].contiguous())
-            for column in range(values.shape[1])
-        ],
-        dim=1,
-    )
-    return (len(values) - below) / len(values)
+def joint_p(values: Tensor) -> float:
+    """The p-value of several statistics taken together, exact whatever their dependence.
 
-
-def smallest_p(values: Tensor) -> Tensor:
-    """Joint p-values of all draws, the smallest over the columns corrected by the draws themselves (Westfall-Young).
-
-    ``values`` is ``T S``: the observed statistics first, then draws from the null, exchangeable under it. The first
-    result is the observed pair's p-value, exact whatever the dependence between columns.
+    ``values`` is ``T S``: the observed statistics first, then draws from the null. Each column is standardised over all
+    T, which treats them alike, and the largest standardised value of the observed row is ranked among those of the
+    draws.
     """
-    smallest = upper_ranks(values).min(dim=1).values
-    return upper_ranks(-smallest[:, None])[:, 0]
+    spread = values.std(dim=0).clamp_min(1e-12)
+    largest = ((values - values.mean(dim=0)) / spread).amax(dim=1)
+    return (largest >= largest[0]).sum().item() / len(values)
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
