@@ -64,31 +64,45 @@ def search(request: Request, models: Sequence[Candidate]) -> Found:
 def plan_for(request: Request, candidate: Candidate) -> Plan:
     """The plan of ``candidate`` in its fastest layout."""
     layout, needed, used = fastest_layout(request, candidate)
-    return make_plan(request, candidate, layout, needed, used, certain(used.time) / fitted_all_in())
+    each = certain(used.time * _idle(request, layout)) / fitted_all_in()
+    return make_plan(request, candidate, layout, needed, used, each)
 
 
 def fastest_layout(request: Request, candidate: Candidate) -> tuple[LayoutConfig, Memory, Utilisation]:
-    """The layout over the whole cluster that fits and takes least time per token.
+    """The layout on the cluster that fits and takes least time per token.
 
-    Raises :class:`ConfigError` where none fits: what is short, and how many devices would do.
+    A few devices may stay idle where the others divide better (1,000 are 2^3 x 5^3); their time is counted all the
+    same. Raises :class:`ConfigError` where none fits: what is short, and how many devices would do.
     """
     best: tuple[LayoutConfig, Memory, Utilisation] | None = None
-    fitted_without_recomputation: set[tuple[int, int]] = set()
-    for layout in _layouts(request, candidate, request.cluster.devices):
-        split = (layout.tensor, layout.pipeline)
-        if split in fitted_without_recomputation:
-            continue  # computing more again cannot be faster
-        needed = memory(candidate.model, layout)
-        if not needed.fits(request.device):
-            continue
-        if layout.recompute != "full":
-            fitted_without_recomputation.add(split)
-        used = utilisation(candidate.model, layout, request.device)
-        if best is None or used.time < best[2].time:
-            best = layout, needed, used
+    for devices in _counts(request.cluster.devices):
+        fitted_without_recomputation: set[tuple[int, int]] = set()
+        for layout in _layouts(request, candidate, devices):
+            split = (layout.tensor, layout.pipeline)
+            if split in fitted_without_recomputation:
+                continue  # computing more again cannot be faster
+            needed = memory(candidate.model, layout)
+            if not needed.fits(request.device):
+                continue
+            if layout.recompute != "full":
+                fitted_without_recomputation.add(split)
+            used = utilisation(candidate.model, layout, request.device)
+            if best is None or used.time * _idle(request, layout) < best[2].time * _idle(request, best[0]):
+                best = layout, needed, used
     if best is None:
         raise ConfigError(_too_large(request, candidate))
     return best
+
+
+def _counts(devices: int) -> list[int]:
+    """All devices, then fewer: the multiples of powers of two just below."""
+    rounded = (devices // multiple * multiple for multiple in (8, 32, 64, 128, 256))
+    return sorted({devices, *filter(None, rounded)}, reverse=True)
+
+
+def _idle(request: Request, layout: LayoutConfig) -> float:
+    """Devices that are there over devices that work, a plain ratio."""
+    return request.cluster.devices / layout.devices
 
 
 def free_sizes() -> list[Candidate]:
@@ -169,6 +183,10 @@ def _reasons(request: Request, plans: Sequence[Plan]) -> list[str]:
         name, limit = min(best.limits.items(), key=lambda item: item[1].central)
         used = float(best.device_time.central / limit.central)
         reasons.append(f"Nothing binds: {name} is the tightest, and {used:.0%} of it is used.")
+    if best.layout.devices < request.cluster.devices:
+        reasons.append(
+            f"{best.layout.devices:,} of {request.cluster.devices:,} devices work: that many divide better."
+        )
     shares = best.utilisation.shares()
     slowest = max(shares, key=lambda name: shares[name])
     reasons.append(

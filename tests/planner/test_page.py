@@ -24,13 +24,13 @@ def test_a_page_answers(models):
     pytest.importorskip("ipywidgets")
     shown = Page(models)
     assert "Motif 3 on 12.5 trillion tokens" in shown.text.value
-    assert shown.picture.value.startswith(b"\x89PNG")
+    assert bytes(shown.picture.value).startswith(b"\x89PNG")
     before = shown.text.value
     shown.widgets["devices"].value = 1024
     assert shown.text.value != before
     shown.widgets["days"].value = 1
     assert "calendar binds" in shown.text.value
-    assert shown.picture.value == b""
+    assert not bytes(shown.picture.value)
     shown.widgets["as_many"].value = True
     shown.widgets["figure"].value = "doubt"
-    assert shown.picture.value.startswith(b"\x89PNG")
+    assert bytes(shown.picture.value).startswith(b"\x89PNG")
