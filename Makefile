@@ -36,7 +36,7 @@ setup-dev: ## the same and everything that the checks need
 	@bash tools/setup.sh dev
 
 race: setup ## train every contender for equal FLOPs, judge them, write the report
-	@$(BIN) -m experiments.race $(if $(BUDGET),budget=$(BUDGET)) $(ARGS)
+	@$(BIN) -m experiments.race $(if $(BUDGET),budget_flops=$(BUDGET)) $(ARGS)
 
 lab: setup-notebooks ## open the notebooks in JupyterLab
 	@$(BIN) -m jupyter lab notebooks

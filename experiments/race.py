@@ -1,7 +1,7 @@
 """Race the contenders: the same corpus, the same training FLOPs, one table.
 
     python -m experiments.race
-    python -m experiments.race budget=1e13 seeds=[0,1,2] contenders=[k_exaone,llama]
+    python -m experiments.race budget_flops=1e13 seeds=[0,1,2] contenders=[k_exaone,llama]
 
 Interrupted, the same command goes on where it was; finished, it prints the table again (``fresh=true`` runs anew).
 """
@@ -18,11 +18,11 @@ from lab.overrides import compose_container
 
 @dataclass
 class RaceSettings(Config):
-    """What every contender shares, and who races; ``budget`` counts training FLOPs a contender and seed."""
+    """What every contender shares, and who races; ``budget_flops`` are training FLOPs a contender and seed."""
 
     contenders: list[str]
     seeds: list[int]
-    budget: float
+    budget_flops: float
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -44,7 +44,7 @@ def race(container: DictConfig, overrides: list[str]) -> None:
             entries.append(shared_part(typed(compose_container(own, "race"), RaceSettings)))
     from lab.race import run_race  # torch, once the settings are known to be good
 
-    run_race(entries, settings.budget)
+    run_race(entries, settings.budget_flops)
 
 
 def shared_part(settings: RaceSettings) -> Config:
