@@ -35,13 +35,12 @@ def audit_pair(container: DictConfig, overrides: list[str]) -> None:
     """Compare the two folders and print the verdicts; progress goes to standard error."""
     settings: AuditSettings = typed(container, AuditSettings)
     from lab.independence.audit import audit
-    from lab.independence.weights import open_weights
+    from lab.independence.weights import open_pair
 
     console = Console(stderr=True)
     with console.status("opening") as status:
         result = audit(
-            open_weights(settings.a, "a"),
-            open_weights(settings.b, "b"),
+            *open_pair(settings.a, settings.b),
             settings.audit,
             lambda part: status.update(f"testing {part}"),
         )

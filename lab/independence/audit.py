@@ -1,6 +1,6 @@
 """The audit: every test on every sub-module of two models, corrected, and what may be said."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from lab.independence.config import AuditConfig
@@ -31,10 +31,6 @@ class Finding:
     share: float | None = None
     floor: float | None = None
     corrected_p: float = 1.0
-
-    @property
-    def exact(self) -> bool:
-        return self.method != "unit agreement"
 
 
 @dataclass(frozen=True)
@@ -77,12 +73,13 @@ def audit(a: Weights, b: Weights, config: AuditConfig, progress: Callable[[str],
     corrected = holm({f"{f.module} {f.part} {f.method}": f.p_value for f in findings})
     findings = [replace(f, corrected_p=corrected[f"{f.module} {f.part} {f.method}"]) for f in findings]
     verdicts = [
-        _verdict(module, [f for f in findings if f.module == module], reasons[module], config.level)
+        _module_verdict(module, [f for f in findings if f.module == module], reasons[module], config.level)
         for module in MODULES
     ]
+    whole = _whole_verdict(verdicts, b, findings, config.level)
     overlap = vocabulary_overlap(a, b)
     verdicts.append(Verdict("tokenizer", NOT_TESTABLE, _tokenizer_words(overlap)))
-    verdicts.append(_verdict("whole", findings, "no sub-module could be compared", config.level))
+    verdicts.append(whole)
     notes = [f"{w.name}: {name} {why}" for w in (a, b) for name, why in w.unusable.items()]
     return Audit(
         a.name,
@@ -158,23 +155,48 @@ def _units(a: Weights, b: Weights, config: AuditConfig) -> list[Finding]:
     return findings
 
 
-def _verdict(module: str, findings: list[Finding], reason: str, level: float) -> Verdict:
+def _module_verdict(module: str, findings: list[Finding], reason: str, level: float) -> Verdict:
     """Words that claim no more than the findings: a share is a lower bound, silence is no independence."""
     if not findings:
         return Verdict(module, NOT_TESTABLE, reason)
-    significant = [f for f in findings if f.corrected_p <= level]
-    if significant:
-        best = min(significant, key=lambda f: f.corrected_p)
-        share = max((f.share for f in significant if f.share is not None), default=0.0)
-        amount = f", in at least {share:.1%} of what was sampled" if share else ""
-        return Verdict(
-            module, SHARES, f"{best.method}, corrected p = {best.corrected_p:.2g}{amount}", tuple(findings)
-        )
-    floors = [f.floor for f in findings if f.floor is not None]
-    if not floors or max(floors) >= 1:
+    if any(f.corrected_p <= level for f in findings):
+        return _shares(module, findings, level)
+    floor = floor_of(findings)
+    if floor >= 1:
         return Verdict(module, NOT_TESTABLE, "even a whole copy might have gone unseen", tuple(findings))
+    return _nothing(module, findings, floor)
+
+
+def _whole_verdict(verdicts: list[Verdict], b: Weights, findings: list[Finding], level: float) -> Verdict:
+    """Reuse above the sub-modules' floors, weighted by their sizes, exceeds the floor of one of them at least."""
+    if not findings:
+        return Verdict("whole", NOT_TESTABLE, "no sub-module could be compared")
+    if any(f.corrected_p <= level for f in findings):
+        return _shares("whole", findings, level)
+    sizes = {v.module: b.size(v.module) for v in verdicts}
+    floor = sum(sizes[v.module] * floor_of(v.findings) for v in verdicts) / sum(sizes.values())
+    if floor >= 1:
+        return Verdict("whole", NOT_TESTABLE, "even a whole copy might have gone unseen", tuple(findings))
+    return _nothing("whole", findings, floor)
+
+
+def floor_of(findings: Sequence[Finding]) -> float:
+    """The smallest share that the weakest of the tests could have seen; 1 where there is none."""
+    return max((f.floor for f in findings if f.floor is not None), default=1.0)
+
+
+def _shares(module: str, findings: list[Finding], level: float) -> Verdict:
+    significant = [f for f in findings if f.corrected_p <= level]
+    best = min(significant, key=lambda f: f.corrected_p)
+    share = max((f.share for f in significant if f.share is not None), default=0.0)
+    amount = f", in {share:.1%} of what was sampled" if share else ""
+    reason = f"{best.method}, corrected p = {best.corrected_p:.2g}{amount}"
+    return Verdict(module, SHARES, reason, tuple(findings))
+
+
+def _nothing(module: str, findings: list[Finding], floor: float) -> Verdict:
     p = min(f.corrected_p for f in findings)
-    words = f"no shared weights detected above {max(floors):.1%}"
+    words = f"no shared weights detected above {floor:.1%}"
     return Verdict(module, words, f"smallest corrected p = {p:.2g}", tuple(findings))
 
 

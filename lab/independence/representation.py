@@ -10,7 +10,6 @@ of interest. After REEF, arXiv 2410.14273, which uses the biased estimate: 0.95 
 width 4096 on 200 texts.
 """
 
-import torch
 from torch import Tensor
 
 

@@ -1,8 +1,9 @@
 r"""Fingerprints that no rotation of either side changes: singular values, and the spread of attention matrices.
 
 **Equations.** For same-named matrices with singular values :math:`s^A, s^B`: the mean of
-:math:`2|s^A_k-s^B_k|/(s^A_k+s^B_k)`; 0 for a permuted or rotated copy. The spread profile is the standard deviation of the query, key, value and output
-matrices by layer; profiles are compared by Pearson's correlation of their *differences* from layer to layer.
+:math:`2|s^A_k-s^B_k|/(s^A_k+s^B_k)`; 0 for a permuted or rotated copy. The spread profile is the standard deviation of
+the query, key, value and output matrices by layer; profiles are compared by Pearson's correlation of their
+*differences* from matrix to matrix.
 
 **Assumptions and control.** Unrelated models trained alike have like spectra, and profiles that merely drift alike with
 depth correlate without differencing (arXiv 2507.03014 gives no null). So these describe and never decide: the

@@ -1,15 +1,16 @@
 r"""Are hidden units of one model those of the other, in whatever basis, order or width? The matching test.
 
-**Equation.** On embeddings X of tokens that both vocabularies have, a unit with read vectors g (gate), u (up) and write
-vector d (down) has the profiles :math:`Xg`, :math:`Xu`, :math:`Xd` over tokens, X scaled to unit rows and the norm's gain
-folded into g and u. Each unit of B takes, profile by profile, the unit of A with the largest absolute correlation. The
-statistic counts how often two profiles choose the same unit.
+**Equation.** On embeddings X of tokens that both vocabularies have, a unit with read vectors g (gate), u (up) and
+write vector d (down) has the profiles :math:`Xg`, :math:`Xu`, :math:`Xd` over tokens, X scaled to unit rows and the
+norm's gain folded into g and u. Each unit of B takes, profile by profile, the unit of A with the largest absolute
+correlation. The statistic counts how often two profiles choose the same unit.
 
 **Null and assumption.** Profiles of an unrelated unit choose independently of each other within a layer: choices are
 shuffled among the units of each feed-forward of B, which keeps favourites of a layer and units that many choose. Not
-exact, since kinds of unit that are common to all language models would tie the choices; the testbed's independent pairs
-measure how far it is off. It survives permuted, rotated, widened and rescaled residual streams, permuted units,
-layers and experts. After Zhu et al., arXiv 2502.12292 (MATCH), with counts for rank correlations and embeddings for text.
+exact, since kinds of unit that are common to all language models would tie the choices; the testbed's independent
+pairs measure how far it is off. It survives permuted, rotated, widened and rescaled residual streams, permuted units,
+layers and experts. After Zhu et al., arXiv 2502.12292 (MATCH), with counts for rank correlations and embeddings for
+text.
 
 **Control.** The shuffle within layers.
 """

@@ -1,11 +1,11 @@
 r"""Do the hidden units of two models of one architecture stand in the same places? Zhu et al.'s constrained test.
 
-**Equation.** :math:`\hat\pi=\arg\max_\pi\sum_i\cos(u^A_i,u^B_{\pi(i)})` by linear assignment, layer by layer; Spearman's
-rank correlation of :math:`\hat\pi` with the identity gives a p-value a layer, Fisher's method one for all.
+**Equation.** :math:`\hat\pi=\arg\max_\pi\sum_i\cos(u^A_i,u^B_{\pi(i)})` by linear assignment, layer by layer;
+Spearman's rank correlation of :math:`\hat\pi` with the identity gives a p-value a layer, Fisher's method one for all.
 
-**Null and assumption.** Units permuted within a layer would have been as likely, so :math:`\hat\pi` is a uniformly drawn
-permutation whatever the weights. By that very design the test is blind once units were permuted. B's units are shuffled
-before the assignment, so that ties (zeros, copies) keep to the null. Source: arXiv 2502.12292, section on the
+**Null and assumption.** Units permuted within a layer would have been as likely, so :math:`\hat\pi` is a uniformly
+drawn permutation whatever the weights. By that very design the test is blind once units were permuted. B's units are
+shuffled before the assignment, so that ties (zeros, copies) keep to the null. Source: arXiv 2502.12292, the
 constrained setting.
 
 **Control.** Built in: the p-values of independent pairs are uniform.

@@ -1,9 +1,11 @@
 """The weights of a checkpoint folder as vectors in the residual stream, read tensor by tensor."""
 
 import json
+import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -11,9 +13,11 @@ from torch import Tensor
 
 from lab.errors import ConfigError
 from lab.independence.roles import Role, role_of, unit_part
+from lab.model.checkpoint.reader import open_released
 from lab.model.checkpoint.shards import TYPES, take_inventory
 from lab.trainer.checkpoint import newest_checkpoint
 
+HEAD = re.compile(r"(head|output|embed_out)\.weight$")
 NORM_FOLDS = (
     "feed_forward_join.norm.weight",
     "post_attention_layernorm.weight",
@@ -50,6 +54,12 @@ class Weights:
             return None
         return tensor
 
+    def size(self, module: str) -> int:
+        """Numbers in the tensors of ``module``."""
+        return sum(
+            math.prod(shape) for name, shape in self.shapes.items() if self.roles[name].module == module
+        )
+
     def width(self, module: str) -> int | None:
         """Width of the residual stream that ``module`` lives in; None where it cannot be told."""
         if module != "encoder":
@@ -81,7 +91,7 @@ class Weights:
     def embedding(self) -> Tensor | None:
         """Embedding rows ``V D``."""
         for name, shape in self.shapes.items():
-            if self.roles[name].module == "embedding" and len(shape) == 2 and "head" not in name:
+            if self.roles[name].module == "embedding" and len(shape) == 2 and not HEAD.search(name):
                 return self.read(name)
         return None
 
@@ -136,18 +146,36 @@ def _transposed(shape: tuple[int, ...], width: int, role: Role) -> bool | None:
     return False if rows_fit else True if columns_fit else None
 
 
+def open_pair(a: str, b: str) -> tuple[Weights, Weights]:
+    """Two folders under names that they have in common.
+
+    Tensors keep the names they have on disk where most of one folder's are in the other. Else those of a released
+    family are renamed to ours, if its folder is whole, so that places can be compared across families.
+    """
+    one, other = open_weights(a, "a"), open_weights(b, "b")
+    if 2 * len(one.shapes.keys() & other.shapes.keys()) >= min(len(one.shapes), len(other.shapes)):
+        return one, other
+    return _under_our_names(one), _under_our_names(other)
+
+
+def _under_our_names(weights: Weights) -> Weights:
+    try:
+        checkpoint = open_released(weights.name)
+    except ConfigError:  # ours already, of a family unknown here, or not whole: compared under its own names
+        return weights
+    return replace(weights, shapes=checkpoint.shapes, fetch=lambda name: checkpoint.read(name, torch.float32))
+
+
 def open_weights(directory: str, key: str) -> Weights:
     """The weights of a run folder or of any folder of safetensors; ``key`` names the setting in errors."""
     folder = Path(directory)
     if not folder.is_dir():
         raise ConfigError(f"{key}={directory} cannot be used: it must be a folder with a checkpoint.")
-    place: Path | None = folder
-    if (folder / "checkpoints").is_dir():
-        place = newest_checkpoint(folder)
+    place = newest_checkpoint(folder) if (folder / "checkpoints").is_dir() else folder
     if place is None:
         raise ConfigError(f"{key}={directory} holds no valid checkpoint: let the run write one first.")
     inventory = take_inventory(place)
-    unusable: dict[str, str] = {}
+    unusable = dict.fromkeys(inventory.bad_files, "so its tensors are missing")
     shapes: dict[str, tuple[int, ...]] = {}
     for name, tensor in inventory.places.items():
         if tensor.type_name not in TYPES:
@@ -156,12 +184,10 @@ def open_weights(directory: str, key: str) -> Weights:
             unusable[name] = "is cut off"
         else:
             shapes[name] = tensor.shape
-    for fault in inventory.bad_files:
-        unusable[fault] = "so its tensors are missing"
     if not shapes:
+        faults = f" ({'; '.join(inventory.bad_files)})" if inventory.bad_files else ""
         raise ConfigError(
-            f"{key}={directory} cannot be used: it must hold safetensors weights in "
-            f"{', '.join(TYPES)}{' (' + '; '.join(inventory.bad_files) + ')' if inventory.bad_files else ''}."
+            f"{key}={directory} cannot be used: it must hold safetensors weights in {', '.join(TYPES)}{faults}."
         )
     vocabulary, merges = read_vocabulary(folder)
     places = inventory.places
