@@ -1,13 +1,14 @@
 """What a budget, a cluster and a deadline can train: size, tokens, layout, days and won, each as a range.
 
 python -m experiments.plan cluster=b200_768 deadline_days=150 budget_krw=24e9
-python -m experiments.plan model=motif_3 tokens=12.5e12 cluster=b200_768 format=json
+python -m experiments.plan model=motif_3 tokens=12.5e12 budget_krw=24e9 figures=figures
 """
 
 import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
@@ -65,8 +66,7 @@ class PlanSettings:
 
     def __post_init__(self) -> None:
         for key in POSITIVE:
-            value = getattr(self, key)
-            if value is not None and not value > 0:
+            if (value := getattr(self, key)) is not None and not value > 0:
                 raise ConfigError(f"{key}={value:g} cannot be used: it must be above 0.")
         if not 0 < self.chance < 1:
             raise ConfigError(f"chance={self.chance:g} cannot be used: it must lie between 0 and 1.")
@@ -74,16 +74,16 @@ class PlanSettings:
             raise ConfigError(f"format={self.format} is unknown: it can be {', '.join(FORMATS)}.")
         if self.active is not None and self.total is None:
             raise ConfigError(
-                f"active={self.active:g} needs total, the parameters of the plain model it is part of."
+                f"active={self.active:g} needs total, the size of the plain model it is part of."
             )
-        if self.tokens is not None and self.target_loss is not None:
+        if self.tokens and self.target_loss:
             raise ConfigError("tokens and target_loss cannot both be given: either fixes the other.")
 
     def request(self) -> Request:
         """What the planner is asked."""
         from lab.planner.sweep import sweep_family
 
-        given = {
+        given: dict[str, Any] = {
             "won": self.budget_krw,
             "dollars": self.budget_usd,
             "deadline_days": days_between(self.start, self.deadline) if self.deadline else self.deadline_days,
@@ -110,8 +110,7 @@ def candidates(settings: PlanSettings, overrides: list[str], named: bool) -> lis
         plain = sketch(settings.total, settings.active or settings.total, name="plain")
         return [Candidate(f"plain {settings.total / 1e9:g}B", plain, free_overrides(plain))]
     if named:
-        scaled = any(word.startswith("scale=") for word in overrides)
-        chosen = tuple(overrides) if scaled else ("scale=published", *overrides)
+        chosen = tuple(overrides)
         return [Candidate((model := compose(chosen).model).name, model, chosen)]
     pairs = [(name, (f"model={name}", "scale=published")) for name in KNOWN if name != BASELINE]
     return [*(Candidate(name, compose(chosen).model, chosen) for name, chosen in pairs), *free_sizes()]
@@ -120,15 +119,15 @@ def candidates(settings: PlanSettings, overrides: list[str], named: bool) -> lis
 def show_plan(container: DictConfig, overrides: list[str]) -> None:
     """Print the plan."""
     named = container.get("model") is not None
-    own = [key for key in container if key not in ("model", "scale")]
+    own = [key for key in map(str, container) if key not in ("model", "scale")]
     settings: PlanSettings = typed(OmegaConf.masked_copy(container, own), PlanSettings)
     request = settings.request()
-    of_model = [word for word in overrides if re.match(r"[~+]*(model|scale)\b", word)]
-    found = search(request, candidates(settings, of_model, named))
+    of_model = [word for word in overrides if re.match(r"[~+]*(model\b|scale\.)", word)]
+    found = search(request, candidates(settings, [f"scale={container.scale.name}", *of_model], named))
     if settings.figures is not None:
-        from lab.planner.plots import write_figures
+        import lab.planner.plots as plots
 
-        write_figures(found, request, Path(settings.figures))
+        plots.write_figures(found, request, Path(settings.figures))
     show(found, request, settings.format)
 
 

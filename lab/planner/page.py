@@ -19,7 +19,7 @@ from lab.planner.quantity import TOKEN
 from lab.planner.search import Found, search
 
 if TYPE_CHECKING:
-    from ipywidgets import Widget
+    from ipywidgets import Widget  # type: ignore[import-untyped]
 
 FIGURES = ("memory", "doubt", "what if")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from statistics import NormalDist
+from typing import Any
 
 from lab.errors import ConfigError
 from lab.model.config import ModelConfig
@@ -204,8 +205,8 @@ def _tokens(
     return min(_surely(limit / each, request.chance) for limit in allowed.values())
 
 
-def _surely(value: Uncertain, chance: float) -> Quantity:
-    """What ``value`` exceeds with probability ``chance``."""
+def _surely(value: Uncertain, chance: float) -> Any:
+    """What ``value`` exceeds with probability ``chance``, a quantity or a plain ratio as it is itself."""
     return value.central * math.exp(-NormalDist().inv_cdf(chance) * value.spread)
 
 

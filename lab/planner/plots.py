@@ -18,6 +18,7 @@ from lab.report.sheet import spread_apart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axes._base import _AxesBase
     from matplotlib.figure import Figure
 
 INK, MUTED, RULE, QUIET = "#23201d", "#6b6660", "#d9d5d0", "#b4aea7"
@@ -231,7 +232,7 @@ def _bound(axis: Axes, at: float, name: str) -> None:
     )  # fmt: skip
 
 
-def _plain_log(axis: Axes, above: Axes) -> None:
+def _plain_log(axis: Axes, above: _AxesBase) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     for ticks in (axis.xaxis, above.xaxis):

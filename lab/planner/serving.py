@@ -161,7 +161,7 @@ def weight_bytes_read(model: ModelConfig, precision: str, batch: float) -> Quant
 def fewest_devices(model: ModelConfig, device: Device, service: Service) -> int:
     """Devices whose memory holds the weights and one sequence."""
     needed = weight_bytes(model, service.precision) + cache_bytes(model, service.context)
-    return math.ceil(needed / (MEMORY_USED * device.memory))
+    return math.ceil(needed.to(BYTE) / (MEMORY_USED * device.memory).to(BYTE))
 
 
 def serve(model: ModelConfig, device: Device, service: Service) -> ServingCost | None:
@@ -231,7 +231,7 @@ def _replica(work: Workload, device: Device, service: Service, count: int) -> Se
     if room < work.cached:
         return None
     slowest = 1 / service.tokens_per_second * SECOND
-    fitting = min(MOST_SEQUENCES, int(room / work.cached))
+    fitting = min(MOST_SEQUENCES, int(room.to(BYTE) / work.cached.to(BYTE)))
     batch = _largest(
         fitting, lambda tried: work.step(device, service.precision, count, tried)[0].central <= slowest
     )
