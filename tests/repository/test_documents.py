@@ -19,7 +19,11 @@ COMMANDS = sorted({command for document in DOCUMENTS for command in shell_comman
 MAKE = [command for command in COMMANDS if command.startswith("make")]
 EXPERIMENTS = [command for command in COMMANDS if command.startswith("python -m experiments.")]
 # quick and without effect: these are run as they stand
-PRINTING = [command for command in EXPERIMENTS if re.search(r"experiments\.size|--cfg|--info", command)]
+PRINTING = [
+    command
+    for command in EXPERIMENTS
+    if re.search(r"experiments\.(size|contenders|scorecard|plan|serve_cost) |=show|--cfg|--info", f"{command} ")
+]
 OTHERS = [command for command in COMMANDS if command not in MAKE and command not in EXPERIMENTS]
 
 
@@ -41,6 +45,8 @@ def test_the_command_composes(command: str) -> None:
     words = shlex.split(command)
     verb = words[2].removeprefix("experiments.")
     assert (ROOT / "experiments" / f"{verb}.py").is_file()
+    if verb == "harness":  # another program's command line, run in tests/evaluation
+        return
     overrides = [first_of_sweep(word) for word in words[3:] if "=" in word and not word.startswith("-")]
     root = verb if (CONF / f"{verb}.yaml").is_file() else "config"
     compose_container(overrides, root)
@@ -128,3 +134,8 @@ def test_named_files_exist(document: str) -> None:
     named = set(re.findall(rf"[`(]({roots})[`)]", read(document)))
     made_up = {"conf/model/my_model.yaml", "conf/model/attention/my_attention.yaml"}  # the how-tos' examples
     assert not {path for path in named - made_up if not (ROOT / path).exists()} - {"naive.py"}
+
+
+def test_the_course_has_every_notebook() -> None:
+    listed = re.findall(r"^\| `(\w+)` \|", read("notebooks/README.md"), re.MULTILINE)
+    assert sorted(listed) == sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
