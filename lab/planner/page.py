@@ -19,7 +19,7 @@ from lab.planner.quantity import TOKEN
 from lab.planner.search import Found, search
 
 if TYPE_CHECKING:
-    from ipywidgets import Widget  # type: ignore[import-untyped]
+    from ipywidgets import Widget
 
 FIGURES = ("memory", "doubt", "what if")
 
