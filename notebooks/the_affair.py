@@ -14,10 +14,10 @@
 # %% [markdown]
 # # Does a cosine of 0.97 between norm weights show that one model derives from another?
 #
-# On 1 January 2026 a report said that Solar Open 100B derives from GLM-4.5-Air: the weights of their norms had, layer by
-# layer, a cosine of 0.95 to 0.99, "182 sigma" above a baseline. Within two days others had measured again, and on 3
-# January the author apologised. Here are the published figures, the one line that predicts them, and what a test with a
-# null says of models whose history is known.
+# On 1 January 2026 a report said that Solar Open 100B derives from GLM-4.5-Air: the weights of their norms had, layer
+# by layer, a cosine of 0.95 to 0.99, "182 sigma" above a baseline. Within two days others had measured again, and on 3
+# January the author apologised. Here are the published figures, the one line that predicts them, and what a test with
+# a null says of models whose history is known.
 
 # %%
 import matplotlib.pyplot as plt
@@ -33,9 +33,9 @@ from lab.independence.testbed.models import as_weights, parent, train
 # %% [markdown]
 # ## What was published
 #
-# Means over layers 0 to 45 (github.com/sionic-ai/solar-vs-glm for the claim, github.com/ANLGBOY/solar-vs-glm-sanity-check
-# for the rest): shuffling the coordinates of one of the two vectors, which destroys whatever they have in common, leaves
-# the cosine where it was.
+# Means over layers 0 to 45 (github.com/sionic-ai/solar-vs-glm for the claim, the rest from
+# github.com/ANLGBOY/solar-vs-glm-sanity-check): shuffling the coordinates of one of the two vectors, which destroys
+# whatever they have in common, leaves the cosine where it was.
 
 # %%
 published = pd.DataFrame(

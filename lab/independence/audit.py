@@ -7,6 +7,7 @@ from lab.independence.config import AuditConfig
 from lab.independence.norm_cosine import NormComparison, norm_comparison
 from lab.independence.roles import MODULES
 from lab.independence.row_reuse import row_reuse
+from lab.independence.spectra import Fingerprints, fingerprints
 from lab.independence.statistics import holm
 from lab.independence.unit_agreement import unit_agreement
 from lab.independence.unit_assignment import unit_assignment
@@ -53,13 +54,14 @@ class Audit:
     verdicts: tuple[Verdict, ...]
     tokenizers: VocabularyOverlap | None
     norms: NormComparison | None
+    fingerprints: Fingerprints | None
     notes: tuple[str, ...] = field(default=())
 
     def verdict(self, module: str) -> Verdict:
         return next(verdict for verdict in self.verdicts if verdict.module == module)
 
 
-def audit(a: Weights, b: Weights, config: AuditConfig, progress: Callable[[str], None] = str) -> Audit:
+def audit(a: Weights, b: Weights, config: AuditConfig, progress: Callable[[str], object] = str) -> Audit:
     """Test whether weights of ``b`` come from ``a`` (or of ``a`` from ``b``: copies look alike either way)."""
     findings: list[Finding] = []
     reasons: dict[str, str] = {}
@@ -88,6 +90,7 @@ def audit(a: Weights, b: Weights, config: AuditConfig, progress: Callable[[str],
         tuple(verdicts),
         overlap,
         norm_comparison(a, b, config.seed),
+        fingerprints(a, b) if config.describe else None,
         tuple(notes),
     )
 

@@ -10,7 +10,8 @@ class AuditConfig:
     """``rows`` of each part of b and ``units`` of its feed-forwards are drawn and sought in all of a.
 
     ``draws`` permutations make each null, so that no p-value is below ``1 / (draws + 1)``; ``level`` is the
-    family-wise error; ``tokens`` of the common vocabulary carry the tests that need one.
+    family-wise error; ``tokens`` of the common vocabulary carry the tests that need one; ``describe`` adds
+    fingerprints that decide nothing.
     """
 
     rows: int = 512
@@ -19,6 +20,7 @@ class AuditConfig:
     draws: int = 1999
     level: float = 0.01
     seed: int = 0
+    describe: bool = True
 
     def __post_init__(self) -> None:
         for key in ("rows", "units", "tokens"):

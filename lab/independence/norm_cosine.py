@@ -47,14 +47,14 @@ def compare_vectors(a: Tensor, b: Tensor, chance: torch.Generator) -> tuple[floa
 
 
 def norm_comparison(a: Weights, b: Weights, seed: int) -> NormComparison | None:
-    """The comparison over all norms that both have; None where there are none."""
+    """The comparison over all norms with a positive mean that both have; None where there are none."""
     chance = torch.Generator().manual_seed(seed)
     rows = []
     for name, shape in a.shapes.items():
         if a.roles[name].module != "norms" or len(shape) != 1 or b.shapes.get(name) != shape or shape[0] < 2:
             continue
         one, other = a.read(name), b.read(name)
-        if one is not None and other is not None:
+        if one is not None and other is not None and min(one.mean(), other.mean()) > 0:
             rows.append(compare_vectors(one, other, chance))
     if not rows:
         return None

@@ -7,7 +7,11 @@ from lab.report.tables import Cell, Column, Row, Table
 
 def verdicts_table(audit: Audit) -> Table:
     """A row for each sub-module, the whole last."""
-    columns = (Column("module", "sub-module"), Column("verdict", "verdict"), Column("why", "why"))
+    columns = (
+        Column("module", "sub-module"),
+        Column("verdict", "verdict"),
+        Column("why", "why", under="verdict"),
+    )
     rows = [
         Row(v.module, {"module": Cell(v.module), "verdict": Cell(v.words), "why": Cell(v.reason)})
         for v in audit.verdicts
@@ -53,6 +57,17 @@ def remarks(audit: Audit) -> list[str]:
             f"predicted from their spread alone {n.predicted_cosine:.3f}; Pearson {n.pearson:.3f}. Only Pearson's says "
             "anything of origin."
         )
+    if audit.fingerprints is not None and audit.fingerprints.spectral_distance is not None:
+        f = audit.fingerprints
+        lines.append(
+            f"Singular values of {f.matrices} matrices differ by {f.spectral_distance:.1%} on average "
+            "(0 for a rotated copy); unrelated models have like spectra too, so this decides nothing."
+        )
+        if f.spread_correlation is not None and f.spread_correlation_raw is not None:
+            lines.append(
+                f"Spread of the attention matrices: correlation {f.spread_correlation_raw:.2f}, of its differences "
+                f"{f.spread_correlation:.2f}; it has no null and decides nothing."
+            )
     if audit.verdict("whole").words == "shares weights":
         lines.append(
             "Two runs that begin at the same random draw share weights too: look at seeds and first checkpoints "

@@ -1,6 +1,5 @@
 """What the testbed says of the audit: detection by kind, false positives, ROC and the curve of partial reuse."""
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -148,15 +147,12 @@ def write_report(outcomes: Sequence[Outcome], readme: Path) -> None:
 
 def with_tables(text: str, outcomes: Sequence[Outcome]) -> str:
     """A document with the content between its marks made anew."""
-    tables = {"detection": detection_table(outcomes), "reuse": reuse_table(outcomes)}
-    for name, table in tables.items():
-        mark, end = f"<!-- {name}: made by experiments.audit_testbed -->", "<!-- end -->"
-        text = re.sub(
-            f"{re.escape(mark)}.*?{re.escape(end)}",
-            lambda _, table=table, mark=mark: f"{mark}\n\n{to_markdown(table)}\n{end}",  # type: ignore[misc]
-            text,
-            flags=re.DOTALL,
-        )
+    for name, table in {"detection": detection_table(outcomes), "reuse": reuse_table(outcomes)}.items():
+        mark = f"<!-- {name}: made by experiments.audit_testbed -->"
+        before, _, rest = text.partition(mark)
+        _, end, after = rest.partition("<!-- end -->")
+        assert end, f"{name} has no marks"
+        text = f"{before}{mark}\n\n{to_markdown(table)}\n{end}{after}"
     return text
 
 

@@ -5,18 +5,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 from lab.independence.audit import SHARES, Audit, audit
 from lab.independence.config import AuditConfig
 from lab.independence.testbed.derivations import CHILDREN, STRANGERS, copy_part
-from lab.independence.testbed.models import TOKENS_PER_STEP, as_weights, fresh, parent, train
+from lab.independence.testbed.models import TOKENS_PER_STEP, State, as_weights, fresh, parent, train
 from lab.independence.weights import Weights
 from lab.trainer.files import write_text
 
 PARENTS = 21  # 210 pairs
 REPEATS = 6
 FRACTIONS = (0.005, 0.01, 0.023, 0.1, 0.3, 1.0)
-STEPS_SINCE = (0, 30, 100, 300)
+STEPS_SINCE = (0, 100, 300, 1200)
 LANGUAGES = 3
 
 
@@ -51,15 +52,14 @@ class Trial:
 
 
 def trials(parents: int = PARENTS, repeats: int = REPEATS) -> Iterator[Trial]:
-    """Every trial, in an order that makes a stopped bench useful: one of each first, then all that are independent."""
+    """Every trial; the independent pairs first, then repeat by repeat, so that a stopped bench is of use."""
+    for number, pair in enumerate(combinations(range(parents), 2)):
+        yield _independent(number, *pair)
     for repeat in range(repeats):
         yield from (_made("derived", kind, make, repeat) for kind, make in CHILDREN.items())
         yield from (_made("independent", kind, make, repeat) for kind, make in STRANGERS.items())
         yield _common_draw(repeat)
         yield from (_reuse(fraction, steps, repeat) for steps in STEPS_SINCE for fraction in FRACTIONS)
-        if repeat == 0:
-            pairs = combinations(range(parents), 2)
-            yield from (_independent(number, *pair) for number, pair in enumerate(pairs))
 
 
 def run_bench(
@@ -80,12 +80,16 @@ def read_outcomes(path: Path) -> list[Outcome]:
     """The outcomes of a file, none where there is no file."""
     if not path.is_file():
         return []
-    kinds = {field.name: field.type for field in fields(Outcome)}
-    convert = {str: str, int: int, float: float, bool: lambda text: text == "True"}
+    readers: dict[Any, Callable[[str], Any]] = {
+        str: str,
+        int: int,
+        float: float,
+        bool: lambda text: text == "True",
+    }
+    read = {field.name: readers[field.type] for field in fields(Outcome)}
     with path.open(encoding="utf-8", newline="") as file:
         return [
-            Outcome(**{key: convert[kinds[key]](value) for key, value in row.items()})  # type: ignore[index]
-            for row in csv.DictReader(file)
+            Outcome(**{key: read[key](value) for key, value in row.items()}) for row in csv.DictReader(file)
         ]
 
 
@@ -130,7 +134,7 @@ def _independent(number: int, one: int, other: int) -> Trial:
     )
 
 
-def _made(relation: str, kind: str, make: Callable, repeat: int) -> Trial:  # type: ignore[type-arg]
+def _made(relation: str, kind: str, make: Callable[[State, int], Weights], repeat: int) -> Trial:
     return Trial(
         relation,
         kind,
