@@ -99,7 +99,7 @@ def _rows(a: Weights, b: Weights, module: str, config: AuditConfig) -> tuple[lis
     present = {w.name: any(role.module == module for role in w.roles.values()) for w in (a, b)}
     if not all(present.values()):
         missing = " and ".join(name for name, there in present.items() if not there)
-        return [], f"{missing} has none"
+        return [], f"none in {missing}"
     widths = a.width(module), b.width(module)
     if widths[0] != widths[1]:
         return [], f"widths {widths[0]} and {widths[1]} have no coordinates in common"

@@ -10,7 +10,21 @@ of interest. After REEF, arXiv 2410.14273, which uses the biased estimate: 0.95 
 width 4096 on 200 texts.
 """
 
+from collections.abc import Callable, Sequence
+
+import torch
 from torch import Tensor
+
+from lab.model.decoder import Decoder
+
+LONGEST = 128  # tokens of a text that are read
+
+
+@torch.no_grad()
+def last_states(model: Decoder, encode: Callable[[str], list[int]], texts: Sequence[str]) -> Tensor:
+    """Hidden states ``N D`` at the last token of each text."""
+    rows = [torch.tensor([encode(text)[:LONGEST]]) for text in texts]
+    return torch.cat([model(tokens).hidden[:, -1] for tokens in rows])
 
 
 def cka(x: Tensor, y: Tensor) -> float:
