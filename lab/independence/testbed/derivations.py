@@ -26,7 +26,7 @@ TRUNK = ("embedding.weight", "head.weight")
 
 def copy_part(source: State, target: State, fraction: float, seed: int) -> State:
     """``target`` with a random ``fraction`` of each matrix's residual vectors taken from ``source``."""
-    chance = torch.Generator().manual_seed(seed)
+    chance = _chance(seed)
     result = {name: tensor.clone() for name, tensor in target.items()}
     for name, tensor in result.items():
         if tensor.ndim == 2:
@@ -89,7 +89,7 @@ def rename_layers(state: State, order: list[int]) -> State:
 
 def upcycle(state: State, seed: int, experts: int = 4) -> State:
     """Feed-forwards copied into ``experts`` with noise, and a new router."""
-    chance = torch.Generator().manual_seed(seed)
+    chance = _chance(seed)
     result = {name: t for name, t in state.items() if ".feed_forward." not in name}
     for layer in range(LAYERS):
         at = f"blocks.{layer}.feed_forward"
@@ -104,7 +104,7 @@ def upcycle(state: State, seed: int, experts: int = 4) -> State:
 
 def permute_units(state: State, seed: int) -> State:
     """Hidden units of each feed-forward in another order; the function is the same."""
-    chance = torch.Generator().manual_seed(seed)
+    chance = _chance(seed)
     result = dict(state)
     for layer in range(LAYERS):
         at = f"blocks.{layer}.feed_forward"
@@ -130,7 +130,7 @@ def rotate(state: State, rotation: Tensor) -> State:
 
 def rescale(state: State, seed: int) -> State:
     """Units and gains rescaled by factors between 1/4 and 4; the function is the same."""
-    chance = torch.Generator().manual_seed(seed)
+    chance = _chance(seed)
     result = dict(state)
     for layer in range(LAYERS):
         at = f"blocks.{layer}.feed_forward"
@@ -142,7 +142,7 @@ def rescale(state: State, seed: int) -> State:
 
 def add_noise(state: State, amount: float, seed: int) -> State:
     """Every matrix with Gaussian noise of ``amount`` times its own standard deviation."""
-    chance = torch.Generator().manual_seed(seed)
+    chance = _chance(seed)
     return {
         name: t + amount * t.std() * torch.randn(t.shape, generator=chance) if t.ndim == 2 else t
         for name, t in state.items()
@@ -159,13 +159,18 @@ def quantise(state: State, bits: int) -> State:
     return result
 
 
+def _chance(seed: int) -> torch.Generator:
+    """Apart from the draws of initial weights: noise from a parent's own seed would be that parent's first draw."""
+    return torch.Generator().manual_seed(77_000_000 + seed)
+
+
 def _orthogonal(seed: int) -> Tensor:
-    chance = torch.Generator().manual_seed(seed)
+    chance = _chance(seed)
     return torch.linalg.qr(torch.randn(WIDTH, WIDTH, generator=chance)).Q
 
 
 def _permutation(seed: int) -> Tensor:
-    chance = torch.Generator().manual_seed(seed)
+    chance = _chance(seed)
     signs = torch.randint(0, 2, (WIDTH, 1), generator=chance) * 2.0 - 1
     return torch.eye(WIDTH)[torch.randperm(WIDTH, generator=chance)] * signs
 
@@ -186,7 +191,7 @@ def _gain(state: State, name: str) -> Tensor:
 
 def swap_vocabulary(state: State, seed: int) -> Weights:
     """Tokens in another order, rows with them."""
-    order = torch.randperm(VOCABULARY, generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(VOCABULARY, generator=_chance(seed))
     numbers = order.argsort()
     return as_weights("child", {n: t[order] if n in TRUNK else t for n, t in state.items()}, numbers)
 
