@@ -2,7 +2,8 @@
 
 Sources: ZeRO (arXiv 1910.02054) for what is sharded, Korthikanti et al. (arXiv 2205.05198) for activations and pipeline
 stashes, Megatron-Bridge's estimator for the three buckets (divided by tensor parallelism, replicated, routed
-experts). Attention is fused: no matrix of scores is kept.
+experts). Attention is fused: no matrix of scores is kept. With ``recompute="none"`` activations are those of this
+laboratory's own kernels (``saved.py``, which a test counts); ``selective`` and ``full`` suppose production kernels.
 """
 
 from dataclasses import dataclass, fields
@@ -24,6 +25,7 @@ from lab.model.size import size
 from lab.planner.config import LayoutConfig
 from lab.planner.facts import Device
 from lab.planner.quantity import BYTE, GIB, Quantity
+from lab.planner.saved import saved_in_layer, saved_outside_layers
 from lab.planner.training import expert_params
 
 RESERVED = 2 * GIB
@@ -150,10 +152,10 @@ def require_fits(model: ModelConfig, layout: LayoutConfig, device: Device) -> Me
 
 
 def activation_elements(model: ModelConfig, layer: LayerPlan, recompute: str = "none") -> float:
-    """Numbers kept for the backward pass of one layer and token.
+    """Numbers kept for the backward pass of one layer and token where recurrences, streams and indexers are fused.
 
     Inputs of norms and matrices, queries, keys, values, attention's output, four times the hidden width of a
-    feed-forward (gate, its activation, up, product), three rows of every expert: what eager kernels keep.
+    feed-forward (gate, its activation, up, product), three rows of every expert.
     ``selective`` makes the cheap ones again: outputs of norms, the product of gate and up, the heads that a latent
     is expanded to (DeepSeek-V3, arXiv 2412.19437, section 3.2.3), and weights rows before an expert's last matrix.
     """
@@ -220,15 +222,16 @@ def stages_in_flight(layout: LayoutConfig) -> float:
 
 def _stash(model: ModelConfig, layout: LayoutConfig, tokens: float, element: float) -> Quantity:
     plan = model.plan()
-    share = _stage_layers(model, layout) / len(plan)
-    in_layers = (
-        sum(activation_elements(model, layer, layout.recompute) for layer in plan) * share / layout.tensor
-    )
+    share = _stage_layers(model, layout) / len(plan) / layout.tensor
+    if layout.recompute == "none":
+        in_layers = sum(saved_in_layer(model, layer, layout.sequence) for layer in plan) * share
+        outside = saved_outside_layers(model, layout.sequence) if layout.pipeline == 1 else 0
+        return tokens * element * (stages_in_flight(layout) * in_layers + outside) * BYTE
     if layout.recompute == "full":
-        streams = model.residual.num_streams
-        inputs = len(plan) * share * model.width * streams / layout.tensor
+        inputs = len(plan) * share * model.width * model.residual.num_streams
         largest = max(activation_elements(model, layer) for layer in plan) / layout.tensor
         return tokens * element * (stages_in_flight(layout) * inputs + largest) * BYTE
+    in_layers = sum(activation_elements(model, layer, layout.recompute) for layer in plan) * share
     return tokens * element * stages_in_flight(layout) * in_layers * BYTE
 
 
