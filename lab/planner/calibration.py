@@ -8,7 +8,7 @@ efficiency, in (c). Every error reported for (b) and (c) is of a fit that has no
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -110,11 +110,16 @@ def fit_slowdowns(rows: Sequence[Step]) -> dict[str, float]:
     return {name: float(value) for name, value in zip(INGREDIENTS, numpy.exp(found), strict=True)}
 
 
-def step_errors(rows: Sequence[Step]) -> list[StepError]:
-    """Layer (b): each row predicted by the fit to all others."""
+def step_errors(
+    rows: Sequence[Step], of: Callable[[Step], str] = lambda step: step.row.name
+) -> list[StepError]:
+    """Layer (b): each row predicted by the fit to the rows of every other ``of``: other rows, models or devices."""
+    fits = {
+        left_out: fit_slowdowns([row for row in rows if of(row) != left_out]) for left_out in map(of, rows)
+    }
     errors = []
-    for index, row in enumerate(rows):
-        slowdowns = fit_slowdowns([*rows[:index], *rows[index + 1 :]])
+    for row in rows:
+        slowdowns = fits[of(row)]
         time = sum(slowdowns[name] * part for name, part in zip(INGREDIENTS, row.ideal, strict=True))
         errors.append(StepError(row, 1 / time))
     return errors
@@ -211,10 +216,16 @@ def _in_run(run: facts.Run, models: Models, slowdowns: Mapping[str, float]) -> Q
 
 @dataclass(frozen=True)
 class Calibration:
-    """All three layers, and the fit to everything."""
+    """All three layers, and the fit to everything.
+
+    ``steps`` leave out a row; ``steps_of_new_models`` all rows of its model, ``steps_of_new_devices`` all rows of its
+    device.
+    """
 
     goldens: list[Golden]
     steps: list[StepError]
+    steps_of_new_models: list[StepError]
+    steps_of_new_devices: list[StepError]
     runs: list[RunError]
     slowdowns: dict[str, float]
     all_in_efficiency: Range[float]
@@ -235,4 +246,12 @@ def calibrate(models: Models) -> Calibration:
     rows = steps(models)
     runs = run_errors(models, rows)
     efficiency = all_in_efficiency([run.efficiency for run in runs if run.run.fit])
-    return Calibration(goldens(models), step_errors(rows), runs, fit_slowdowns(rows), efficiency.range)
+    return Calibration(
+        goldens(models),
+        step_errors(rows),
+        step_errors(rows, lambda step: step.row.model),
+        step_errors(rows, lambda step: step.row.device),
+        runs,
+        fit_slowdowns(rows),
+        efficiency.range,
+    )

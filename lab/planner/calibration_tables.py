@@ -1,5 +1,7 @@
 """The calibration as tables: what ``python -m experiments.calibrate`` prints and writes."""
 
+import statistics
+
 from lab.planner.calibration import Calibration, RunError, StepError, median_error
 from lab.planner.config import LayoutConfig
 from lab.report.tables import Cell, Column, Row, Table, to_markdown
@@ -10,13 +12,14 @@ LARGE = 0.2
 
 
 def tables(found: Calibration) -> dict[str, Table]:
-    """Title -> table, the three layers in order."""
+    """Title -> table, the three layers in order, the second with its blinder form."""
     worst = max(abs(golden.error) for golden in found.goldens)
     missed = [run.run.name for run in found.runs if not run.covered]
     return {
         f"(a) {len(found.goldens)} golden counts: largest error {worst:.2%}": _goldens(found),
         f"(b) {len(found.steps)} published step rates, each left out: median absolute error "
         f"{median_error(found.steps):.1%}": _steps(found),
+        "(b) again, with all rows of a model or of a device left out": _blinder(found),
         f"(c) {len(found.runs)} public runs, each left out: {found.coverage:.0%} inside their 80 % interval, median "
         f"width {found.width:.2f}; outside: {', '.join(missed)}": _runs(found),
     }
@@ -103,6 +106,36 @@ def _steps(found: Calibration) -> Table:
 
     titles = ["row", "devices", "layout", "published", "predicted", "error", "notes"]
     return _table(titles, [row(error) for error in found.steps], ["Rates in tokens per second and device."])
+
+
+def _blinder(found: Calibration) -> Table:
+    """The whole first, then each model and each device that a fit has never seen."""
+
+    def row(title: str, errors: list[StepError]) -> list[str]:
+        worst = max(errors, key=lambda error: abs(error.error))
+        return [
+            title,
+            str(len(errors)),
+            f"{median_error(errors):.1%}",
+            f"{statistics.median(error.error for error in errors):+.0%}",
+            f"{sum(abs(error.error) > LARGE for error in errors)}",
+            f"{worst.error:+.0%} ({worst.step.row.name})",
+        ]
+
+    new_models, new_devices = found.steps_of_new_models, found.steps_of_new_devices
+    rows = [
+        row("each row", found.steps),
+        row("each model", new_models),
+        row("each device", new_devices),
+    ]
+    for model in dict.fromkeys(error.step.row.model for error in new_models):
+        rows.append(row(f"model {model}", [error for error in new_models if error.step.row.model == model]))
+    for device in dict.fromkeys(error.step.row.device for error in new_devices):
+        rows.append(
+            row(f"device {device}", [error for error in new_devices if error.step.row.device == device])
+        )
+    titles = ["left out", "rows", "median absolute error", "median error", "misses", "largest error"]
+    return _table(titles, rows)
 
 
 def _runs(found: Calibration) -> Table:

@@ -4,7 +4,7 @@ The figures live in ``facts/*.yaml``. ``status`` is ``verified`` (read in the pr
 elsewhere) or ``derived`` (computed from published figures).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,10 @@ USUAL_ACHIEVED = 0.78
 
 @dataclass(frozen=True)
 class Device:
-    """An accelerator; rates in TFLOP/s (dense), GB/s per direction, GB = 10^9 bytes."""
+    """An accelerator; rates in TFLOP/s (dense), GB/s per direction, GB = 10^9 bytes.
+
+    ``assumed`` names the entries that have no source for this device.
+    """
 
     name: str
     bf16: float
@@ -45,7 +48,12 @@ class Device:
     scale_up: float
     node: int
     scale_out: float
+    assumed: tuple[str, ...] = ()
     note: str = ""
+
+    def __post_init__(self) -> None:
+        unknown = set(self.assumed) - {entry.name for entry in fields(self)}
+        assert not unknown, f"{self.name} assumes {unknown}"
 
     def format_of(self, precision: str) -> str:
         """The fastest format this device has at ``precision`` or above: fp8 falls back to bf16."""
@@ -142,7 +150,10 @@ def read(name: str) -> dict[str, Any]:
 @cache
 def devices() -> dict[str, Device]:
     """All accelerators by name."""
-    return {name: Device(name=name, **values) for name, values in read("devices")["devices"].items()}
+    return {
+        name: Device(name=name, **{**values, "assumed": tuple(values.get("assumed", ()))})
+        for name, values in read("devices")["devices"].items()
+    }
 
 
 def device(name: str) -> Device:

@@ -65,7 +65,7 @@ def saved_outside_layers(model: ModelConfig, sequence: int) -> float:
         total += multi.num_steps * _multi_token_step(model, multi, sequence)
     if not isinstance(model.attention, SparseLatent):  # whose masks are each layer's own
         total += sum(_mask(window, sequence) for window in windows)
-    rotated = getattr(model.attention, "rope_dim", None) or getattr(model.attention, "head_dim", 0)
+    rotated: int = getattr(model.attention, "rope_dim", 0) or getattr(model.attention, "head_dim", 0)
     return total + rotated * len(rotations - {None})  # cosines and sines of half the channels each
 
 
