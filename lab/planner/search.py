@@ -10,6 +10,7 @@ from lab.errors import ConfigError
 from lab.planner.calibration import fitted_all_in
 from lab.planner.config import LayoutConfig
 from lab.planner.export import free_overrides
+from lab.planner.facts import device as find_device
 from lab.planner.interval import certain
 from lab.planner.layouts import candidates
 from lab.planner.memory import Memory, memory
@@ -41,6 +42,7 @@ def search(request: Request, models: Sequence[Candidate]) -> Found:
     With a wanted loss the cheapest is best, otherwise the one of least predicted loss. Raises
     :class:`ConfigError`, one sentence, where nothing is feasible: that of the candidate that misses by least.
     """
+    find_device(request.cluster.device)  # an unknown one is no question of what is feasible
     plans, refused = [], {}
     for candidate in models:
         try:

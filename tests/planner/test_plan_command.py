@@ -85,7 +85,7 @@ def test_free_size(capsys):
         (["deadline_days=-3"], "deadline_days=-3 cannot be used"),
         (["start=2026-07-31", "deadline=2026-02-20"], "deadline=2026-02-20 is in the past"),
         (["deadline=soon"], "deadline=soon is not a day"),
-        (["cluster.device=b201", "deadline_days=9"], "cluster.device=b201 is unknown: it can be"),
+        (["cluster.device=b201", "deadline_days=9"], "^cluster.device=b201 is unknown: it can be"),
         (["cluster=b200_76"], "did you mean b200_768"),
         (["format=xml"], "format=xml is unknown"),
         (["precision=int4", "deadline_days=9"], "precision=int4 is unknown"),
