@@ -22,7 +22,9 @@ EXPERIMENTS = [command for command in COMMANDS if command.startswith("python -m 
 PRINTING = [
     command
     for command in EXPERIMENTS
-    if re.search(r"experiments\.(size|contenders|scorecard|plan|serve_cost) |=show|--cfg|--info", f"{command} ")
+    if re.search(
+        r"experiments\.(size|contenders|scorecard|plan|serve_cost) |=show|--cfg|--info", f"{command} "
+    )
 ]
 OTHERS = [command for command in COMMANDS if command not in MAKE and command not in EXPERIMENTS]
 
