@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 import lab
-from lab.config import KINDS, compose, from_plain, plain
+from experiments.evaluate import EvaluateSettings
+from experiments.plan import PlanSettings
+from lab.config import KINDS, compose, from_plain, plain, typed
 from lab.errors import ConfigError
 from lab.model.config import ModelConfig
-from lab.overrides import CONF
+from lab.overrides import CONF, compose_container
 
 CONTENDERS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 SCALES = sorted(path.stem for path in (CONF / "scale").glob("*.yaml"))
@@ -37,7 +39,13 @@ def test_every_contender_composes_at_every_scale(contender: str, scale: str) -> 
 )
 def test_every_option_of_every_group_composes(group: str, option: str) -> None:
     needs_linear_layers = (group, option) == ("model/linear_attention", "kimi_delta")
-    compose([f"{group}={option}", *(["model.layers.pattern=GD"] if needs_linear_layers else [])])
+    override = f"{group}={option}"
+    if group in ("cluster", "budget"):
+        typed(compose_container([override], "plan"), PlanSettings)
+    elif group == "evaluation" and option != "default":
+        typed(compose_container([override, "checkpoint=runs/some"], "evaluate"), EvaluateSettings)
+    else:
+        compose([override, *(["model.layers.pattern=GD"] if needs_linear_layers else [])])
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

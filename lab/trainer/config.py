@@ -79,11 +79,13 @@ class MuonConfig(OptimizerConfig):
     arithmetic of the orthogonalisation: ``bfloat16`` where the hardware multiplies it faster.
     """
 
-    momentum: float = 0.95
+    momentum: float = 0.9
     nesterov: bool = True
     newton_schulz_steps: int = 5
     newton_schulz_precision: str = "float32"
-    adamw: AdamWForTheRest = field(default_factory=lambda: AdamWForTheRest("adamw", learning_rate=3e-2))
+    adamw: AdamWForTheRest = field(
+        default_factory=lambda: AdamWForTheRest("adamw", learning_rate=3e-2, betas=[0.8, 0.95])
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

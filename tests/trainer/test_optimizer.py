@@ -84,7 +84,7 @@ def test_muon_agrees_with_torch_on_matrices(precision: str, tolerance: float) ->
     theirs = {name: nn.Parameter(value.clone()) for name, value in start.items()}
     muon = Muon(ours, config)
     reference = torch.optim.Muon(
-        list(theirs.values()), lr=1e-2, weight_decay=0.1, momentum=0.95, adjust_lr_fn="match_rms_adamw"
+        list(theirs.values()), lr=1e-2, weight_decay=0.1, momentum=0.9, adjust_lr_fn="match_rms_adamw"
     )
     for seed in (1, 2, 3):
         gradient = random_set(seed)
