@@ -3,9 +3,11 @@
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 import lab
 from experiments.evaluate import EvaluateSettings
@@ -41,9 +43,10 @@ def test_every_option_of_every_group_composes(group: str, option: str) -> None:
     needs_linear_layers = (group, option) == ("model/linear_attention", "kimi_delta")
     override = f"{group}={option}"
     if group in ("cluster", "budget"):
-        typed(compose_container([override], "plan"), PlanSettings)
+        own = [field.name for field in fields(PlanSettings)]
+        typed(OmegaConf.masked_copy(compose_container([override], "plan"), own), PlanSettings)
     elif group == "evaluation" and option != "default":
-        typed(compose_container([override, "checkpoint=runs/some"], "evaluate"), EvaluateSettings)
+        typed(compose_container([override, "catalogue=show"], "evaluate"), EvaluateSettings)
     else:
         compose([override, *(["model.layers.pattern=GD"] if needs_linear_layers else [])])
 
