@@ -16,13 +16,13 @@ from rich.console import Console
 from experiments.command import run_command
 from lab.config import compose, typed
 from lab.errors import ConfigError
+from lab.files import write_text
 from lab.model.config import ModelConfig
 from lab.overrides import CONF
 from lab.planner import facts
 from lab.planner.calibration import calibrate
 from lab.planner.calibration_tables import document, placed, slowdowns_yaml, tables
 from lab.report.tables import to_console
-from lab.trainer.files import write_text
 
 FORMATS = ("table", "markdown")
 

@@ -9,11 +9,11 @@ import torch
 from lab.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from lab.errors import ConfigError
 from lab.face import is_run, load_tokenizer, open_checkpoint
+from lab.files import write_json
 from lab.model.checkpoint.companions import pass_on, token_ids
 from lab.model.checkpoint.family import format_for
 from lab.model.checkpoint.new_folder import new_folder
 from lab.model.checkpoint.reader import ReleasedCheckpoint, open_ours, open_released
-from lab.model.checkpoint.shards import write_json
 from lab.model.checkpoint.writer import SHARD_BYTES, write_ours, write_released
 
 

@@ -8,7 +8,6 @@ from typing import Any
 from lab.config import Config, compose, plain
 from lab.data.config import DataConfig
 from lab.data.corpus import Corpus, prepare
-from lab.data.sources.fetch import digest
 from lab.data.storage import key_of
 from lab.errors import ConfigError
 from lab.evaluation.config import SuiteConfig
@@ -17,6 +16,7 @@ from lab.evaluation.suite import Watch, compare_tasks, make_suite, run_suite
 from lab.evaluation.tasks.export import GROUP, export_tasks
 from lab.evaluation.tasks.pins import PINS, pins_of
 from lab.face import is_run, load_config, load_tokenizer, load_with_tokenizer, open_checkpoint
+from lab.files import digest, read_json, write_json
 from lab.job import cache_directory, choose_device
 from lab.model.checkpoint.family import FAMILIES
 from lab.model.checkpoint.hub_config import HubConfig
@@ -25,7 +25,6 @@ from lab.model.checkpoint.writer import OUR_CONFIG
 from lab.model.decoder import Decoder, initialise
 from lab.trainer.checkpoint import newest_checkpoint
 from lab.trainer.config import TrackerConfig
-from lab.trainer.files import read_json, write_json
 from lab.trainer.run import RunFolder
 from lab.trainer.tracker import RunIdentity, tracking
 

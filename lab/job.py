@@ -15,6 +15,7 @@ from lab.data.corpus import Corpus, prepare
 from lab.data.loader import Loader
 from lab.errors import ConfigError
 from lab.evaluation.judge import build_probes, judge
+from lab.files import read_json
 from lab.kernels.registry import forget_paths_taken, paths_taken
 from lab.model.config import ModelConfig
 from lab.model.decoder import Decoder, initialise
@@ -22,7 +23,6 @@ from lab.model.size import Size
 from lab.model.size import size as size_of_model
 from lab.trainer.callbacks import Callback, Checkpoints, MetricsLog, StatusFile, TrackerLog
 from lab.trainer.console import ConsoleProgress
-from lab.trainer.files import read_json
 from lab.trainer.loop import Outcome, train
 from lab.trainer.optimizer import build_optimizer
 from lab.trainer.plan import make_plan

@@ -12,11 +12,11 @@ from lab.config import Config
 from lab.data.corpus import Corpus
 from lab.data.loader import stream_tokens
 from lab.evaluation.yardsticks import yardsticks
+from lab.files import read_json, write_json, write_text
 from lab.report.html import race_report
 from lab.report.race import race_table, read_race
 from lab.report.reading import read_aloud
 from lab.report.tables import to_console, to_csv, to_markdown
-from lab.trainer.files import read_json, write_json, write_text
 from lab.trainer.tracker import RunIdentity
 
 

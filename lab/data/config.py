@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
-from lab.errors import ConfigError
+from lab.checks import require
 
 LANGUAGES = ("ko", "en", "code")
 """The languages a corpus may hold: Korean prose, English prose, Python code."""
@@ -26,15 +26,15 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.mixture) - set(LANGUAGES))
-        _require(not unknown, "data.mixture", self.mixture, f"its keys must be among {', '.join(LANGUAGES)}")
+        require(not unknown, "data.mixture", self.mixture, f"its keys must be among {', '.join(LANGUAGES)}")
         weights = self.mixture.values()
-        _require(
+        require(
             all(weight >= 0 for weight in weights) and sum(weights) > 0,
             "data.mixture",
             self.mixture,
             "weights must be at least 0 and one must be above it",
         )
-        _require(
+        require(
             0 < self.held_out_fraction <= 0.5,
             "data.held_out_fraction",
             self.held_out_fraction,
@@ -61,8 +61,8 @@ class FolderData(DataConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require(bool(self.path.strip()), "data.path", repr(self.path), "it must be a folder of text files")
-        _require(bool(self.text_field), "data.text_field", repr(self.text_field), "it must name a field")
+        require(bool(self.path.strip()), "data.path", repr(self.path), "it must be a folder of text files")
+        require(bool(self.text_field), "data.text_field", repr(self.text_field), "it must name a field")
 
 
 @dataclass
@@ -77,13 +77,13 @@ class HubDataset:
     text_field: str = "text"
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             re.fullmatch(r"[0-9a-f]{40}", self.revision) is not None,
             "data.sources.*.revision",
             self.revision,
             "it must be a commit of the data set, 40 hexadecimal digits, so that a run can be repeated",
         )
-        _require(
+        require(
             self.max_documents >= 2,
             "data.sources.*.max_documents",
             self.max_documents,
@@ -100,7 +100,7 @@ class HubData(DataConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         unknown = sorted(set(self.sources) - set(LANGUAGES))
-        _require(
+        require(
             not unknown and bool(self.sources),
             "data.sources",
             list(self.sources),
@@ -116,16 +116,11 @@ class TokenizerConfig:
     vocab_size: int
 
     def __post_init__(self) -> None:
-        _require(self.kind == "byte_bpe", "tokenizer.kind", self.kind, "it can be byte_bpe")
+        require(self.kind == "byte_bpe", "tokenizer.kind", self.kind, "it can be byte_bpe")
         # 256 bytes and 3 special tokens are always there, and one merge makes it a byte-pair tokenizer.
-        _require(
+        require(
             260 <= self.vocab_size <= MAX_VOCAB_SIZE,
             "tokenizer.vocab_size",
             self.vocab_size,
             f"it must be from 260 to {MAX_VOCAB_SIZE}",
         )
-
-
-def _require(condition: bool, key: str, value: object, allowed: str) -> None:
-    if not condition:
-        raise ConfigError(f"{key}={value} cannot be used: {allowed}.")

@@ -12,8 +12,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from lab.data.sources.fetch import Progress, digest
+from lab.data.sources.fetch import Progress
 from lab.errors import ConfigError
+from lab.files import digest, sync
 
 MANIFEST = "manifest.json"
 
@@ -95,8 +96,7 @@ def _seal(folder: Path, manifest: dict[str, Any]) -> None:
         json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
     )
     for path in [*files, folder / MANIFEST]:
-        with path.open("rb+") as file:
-            os.fsync(file.fileno())
+        sync(path)
 
 
 @contextmanager

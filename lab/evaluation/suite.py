@@ -20,7 +20,7 @@ from lab.evaluation.statistics import bootstrap_difference, mcnemar_exact
 from lab.evaluation.subject import Subject
 from lab.evaluation.tasks.catalogue import TASKS, select_tasks
 from lab.evaluation.tasks.task import HeldOutText, make_task
-from lab.trainer.files import read_json, write_json
+from lab.files import read_json, write_json
 
 FORMAT = 1
 """Raised whenever equal questions would get other scores, so that old parts are not reused."""

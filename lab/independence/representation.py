@@ -33,12 +33,6 @@ def cka(x: Tensor, y: Tensor) -> float:
     return (_hsic(k, gram) / (_hsic(k, k) * _hsic(gram, gram)).sqrt()).item()
 
 
-def biased_cka(x: Tensor, y: Tensor) -> float:
-    """The usual estimate, near 1 for wide features of few texts whatever they are."""
-    x, y = (m.double() - m.double().mean(dim=0) for m in (x, y))
-    return ((x.T @ y).norm() ** 2 / ((x.T @ x).norm() * (y.T @ y).norm())).item()
-
-
 def _gram(x: Tensor) -> Tensor:
     return (x.double() @ x.double().T).fill_diagonal_(0)
 

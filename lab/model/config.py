@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from lab.checks import require, require_above_zero, require_at_least
 from lab.model.leaves.attention import MixerConfig
-from lab.model.leaves.base import CacheSize, require, require_above_zero, require_positive
+from lab.model.leaves.base import CacheSize
 from lab.model.leaves.feed_forward import FeedForwardConfig
 from lab.model.leaves.layers import MIXERS, LayerPlan, LayersConfig
 from lab.model.leaves.multi_token import MultiTokenConfig
@@ -39,8 +40,8 @@ class ModelConfig:
     branch_init_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        require_positive(
-            "model", width=self.width, vocab_size=self.vocab_size, max_positions=self.max_positions
+        require_at_least(
+            "model", 1, width=self.width, vocab_size=self.vocab_size, max_positions=self.max_positions
         )
         require_above_zero("model", init_std=self.init_std, branch_init_scale=self.branch_init_scale)
         letters = self.layers.lead + self.layers.pattern

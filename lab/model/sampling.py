@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from lab.checks import require
 from lab.errors import ConfigError
-from lab.model.leaves.base import require
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ efficiency, in (c). Every error reported for (b) and (c) is of a fit that has no
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -172,35 +172,19 @@ def in_run_time(
     model: ModelConfig,
     device: str,
     tokens: float,
-    precision: str = "bf16",
-    devices: int | None = None,
-    sequence: int = 4096,
-    layout: LayoutConfig | None = None,
+    layout: LayoutConfig,
+    slowdowns: dict[str, float] | None = None,
 ) -> Quantity:
-    """Device-time of the steps of a run and nothing else; without a layout, that of :func:`default_layout`."""
-    kind = facts.device(device)
-    layout = layout or default_layout(model, kind, devices or USUAL_DEVICES, sequence, precision)
-    return utilisation(model, layout, kind).time * (tokens * TOKEN)
+    """Device-time of the steps of a run and nothing else; None takes the committed slowdowns."""
+    return utilisation(model, layout, facts.device(device), slowdowns).time * (tokens * TOKEN)
 
 
-def all_in_time(
-    model: ModelConfig,
-    device: str,
-    tokens: float,
-    precision: str = "bf16",
-    devices: int | None = None,
-    sequence: int = 4096,
-    layout: LayoutConfig | None = None,
-) -> Uncertain[Quantity]:
-    """Device-time of a whole run as houses report it: steps, failures, restarts, evaluations, whatever else.
-
-    ``model`` may be a :func:`lab.planner.training.sketch` of total and active parameters.
-    """
-    steps_alone = in_run_time(model, device, tokens, precision, devices, sequence, layout)
-    return Uncertain(steps_alone) / fitted_all_in()
+def all_in_time(in_run: Quantity) -> Uncertain[Quantity]:
+    """Device-time of a whole run as houses report it: its steps, failures, restarts, evaluations, whatever else."""
+    return Uncertain(in_run) / fitted_all_in()
 
 
-def _in_run(run: facts.Run, models: Models, slowdowns: Mapping[str, float]) -> Quantity:
+def _in_run(run: facts.Run, models: Models, slowdowns: dict[str, float]) -> Quantity:
     if run.model:
         model = models(run.model)
     else:
@@ -211,7 +195,7 @@ def _in_run(run: facts.Run, models: Models, slowdowns: Mapping[str, float]) -> Q
     given = {**run.assumed, **run.layout}
     layout = default_layout(model, device, run.devices or USUAL_DEVICES, run.sequence, run.precision, **given)
     assert run.tokens is not None, run.name
-    return utilisation(model, layout, device, dict(slowdowns)).time * (run.tokens * TOKEN)
+    return in_run_time(model, run.device, run.tokens, layout, slowdowns)
 
 
 @dataclass(frozen=True)

@@ -2,29 +2,13 @@
 
 from dataclasses import dataclass
 
+from lab.checks import require_above_zero, require_at_least, require_choice
 from lab.errors import ConfigError
 
 PRECISIONS = ("fp32", "bf16", "fp8", "fp4")
 RECOMPUTE = ("none", "selective", "full")
 SHARDING = ("none", "optimizer", "gradients", "weights")
 OPTIMIZERS = ("adamw", "muon")
-
-
-def _at_least(prefix: str, least: float, **values: float | None) -> None:
-    for key, value in values.items():
-        if value is not None and not value >= least:
-            raise ConfigError(f"{prefix}.{key}={value} cannot be used: it must be at least {least:g}.")
-
-
-def _above_zero(prefix: str, **values: float | None) -> None:
-    for key, value in values.items():
-        if value is not None and not value > 0:
-            raise ConfigError(f"{prefix}.{key}={value} cannot be used: it must be above 0.")
-
-
-def _one_of(prefix: str, key: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ConfigError(f"{prefix}.{key}={value} is unknown: it can be {', '.join(allowed)}.")
 
 
 @dataclass
@@ -47,14 +31,14 @@ class ClusterConfig:
     power_usage_effectiveness: float = 1.3
 
     def __post_init__(self) -> None:
-        _at_least("cluster", 1, devices=self.devices, devices_per_node=self.devices_per_node)
-        _above_zero(
+        require_at_least("cluster", 1, devices=self.devices, devices_per_node=self.devices_per_node)
+        require_above_zero(
             "cluster",
             scale_out_gb_per_second=self.scale_out_gb_per_second,
             storage_gb_per_second=self.storage_gb_per_second,
         )
-        _at_least("cluster", 0, watts_per_device_overhead=self.watts_per_device_overhead)
-        _at_least("cluster", 1, power_usage_effectiveness=self.power_usage_effectiveness)
+        require_at_least("cluster", 0, watts_per_device_overhead=self.watts_per_device_overhead)
+        require_at_least("cluster", 1, power_usage_effectiveness=self.power_usage_effectiveness)
 
 
 @dataclass
@@ -87,7 +71,7 @@ class LayoutConfig:
     experts_balanced: bool = False
 
     def __post_init__(self) -> None:
-        _at_least(
+        require_at_least(
             "layout",
             1,
             data=self.data,
@@ -101,10 +85,10 @@ class LayoutConfig:
             global_batch=self.global_batch,
             sequence=self.sequence,
         )
-        _one_of("layout", "precision", self.precision, PRECISIONS)
-        _one_of("layout", "recompute", self.recompute, RECOMPUTE)
-        _one_of("layout", "sharding", self.sharding, SHARDING)
-        _one_of("layout", "optimizer", self.optimizer, OPTIMIZERS)
+        require_choice("layout.precision", self.precision, PRECISIONS)
+        require_choice("layout.recompute", self.recompute, RECOMPUTE)
+        require_choice("layout.sharding", self.sharding, SHARDING)
+        require_choice("layout.optimizer", self.optimizer, OPTIMIZERS)
         pool = self.data * self.context * self.tensor
         if pool % self.expert:
             raise ConfigError(
@@ -137,7 +121,7 @@ class BudgetConfig:
     won_per_device_hour: float | None = None
 
     def __post_init__(self) -> None:
-        _above_zero(
+        require_above_zero(
             "budget",
             won=self.won,
             dollars=self.dollars,

@@ -189,11 +189,6 @@ def golden(name: str) -> dict[str, Any]:
     return dict(read("models")["models"][name])
 
 
-def reference_names() -> list[str]:
-    """Reference models whose shape is at hand."""
-    return list(read("models")["models"])
-
-
 @cache
 def reference_model(name: str) -> ModelConfig:
     """A reference model in the laboratory's own leaves, for counting (its position signal is left out)."""

@@ -8,7 +8,6 @@ laboratory's own kernels (``saved.py``, which a test counts); ``selective`` and 
 
 from dataclasses import dataclass, fields
 
-from lab.errors import ConfigError
 from lab.model.config import ModelConfig
 from lab.model.leaves.attention import (
     GroupedQuery,
@@ -138,17 +137,6 @@ def memory(model: ModelConfig, layout: LayoutConfig) -> Memory:
         fragmentation=0 * BYTE if alone else FRAGMENTATION * buffers,
         reserved=0 * BYTE if alone else RESERVED,
     )
-
-
-def require_fits(model: ModelConfig, layout: LayoutConfig, device: Device) -> Memory:
-    """The memory of a layout that fits; raises :class:`ConfigError` naming the part that is too large."""
-    needed = memory(model, layout)
-    if not needed.fits(device):
-        raise ConfigError(
-            f"cluster.device={device.name} cannot hold {model.name}: this layout needs {needed.total} on a device, "
-            f"most of it {needed.largest}, and there are {device.memory}."
-        )
-    return needed
 
 
 def activation_elements(model: ModelConfig, layer: LayerPlan, recompute: str = "none") -> float:

@@ -33,15 +33,7 @@ def reliability(
 
 
 def young_interval(checkpoint: Quantity, between: Quantity) -> Quantity:
-    """sqrt(2 delta M), seconds."""
+    """sqrt(2 delta M), seconds; Daly's higher order is shorter by about delta where delta is short."""
     product = 2 * checkpoint * between
     half = tuple((name, exponent // 2) for name, exponent in product.dimension)
     return Quantity(math.sqrt(product.value), half)
-
-
-def daly_interval(checkpoint: Quantity, between: Quantity) -> Quantity:
-    """Daly's higher-order interval, seconds; Young's where a checkpoint is short against M (delta < 2 M)."""
-    ratio: float = checkpoint / (2 * between)  # type: ignore[assignment]
-    if ratio >= 1:
-        return between
-    return young_interval(checkpoint, between) * (1 + math.sqrt(ratio) / 3 + ratio / 9) - checkpoint

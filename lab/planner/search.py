@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lab.errors import ConfigError
-from lab.planner.calibration import fitted_all_in
+from lab.planner.calibration import all_in_time
 from lab.planner.config import LayoutConfig
 from lab.planner.export import free_overrides
 from lab.planner.facts import device as find_device
-from lab.planner.interval import certain
 from lab.planner.layouts import candidates
 from lab.planner.memory import Memory, memory
 from lab.planner.plans import Candidate, Plan, Request, make_plan, nearest_change
@@ -66,7 +65,7 @@ def search(request: Request, models: Sequence[Candidate]) -> Found:
 def plan_for(request: Request, candidate: Candidate) -> Plan:
     """The plan of ``candidate`` in its fastest layout."""
     layout, needed, used = fastest_layout(request, candidate)
-    each = certain(used.time * _idle(request, layout)) / fitted_all_in()
+    each = all_in_time(used.time * _idle(request, layout))
     return make_plan(request, candidate, layout, needed, used, each)
 
 

@@ -158,12 +158,6 @@ def weight_bytes_read(model: ModelConfig, precision: str, batch: float) -> Quant
     return weight_bytes(model, precision) - unread * BYTE
 
 
-def fewest_devices(model: ModelConfig, device: Device, service: Service) -> int:
-    """Devices whose memory holds the weights and one sequence."""
-    needed = weight_bytes(model, service.precision) + cache_bytes(model, service.context)
-    return math.ceil(needed.to(BYTE) / (MEMORY_USED * device.memory).to(BYTE))
-
-
 def serve(model: ModelConfig, device: Device, service: Service) -> ServingCost | None:
     """The cheapest replica per written token on ``device``; None where none writes fast enough.
 

@@ -60,11 +60,6 @@ def training_work(model: ModelConfig, sequence: int) -> TrainingWork:
     return TrainingWork(dense * per_token, experts * per_token, attention * per_token, head * per_token)
 
 
-def training_flops(model: ModelConfig, sequence: int, tokens: float) -> Quantity:
-    """FLOPs (flop) of training ``model`` on ``tokens`` tokens in sequences of ``sequence``."""
-    return training_work(model, sequence).total * (tokens * TOKEN)
-
-
 def routed_params(model: ModelConfig) -> int:
     """Parameters of the routed experts that one token visits in one layer; 0 for a dense model."""
     router = model.router

@@ -10,12 +10,12 @@ from typing import Any
 
 import yaml
 
+from lab.files import write_text
 from lab.report import blueprints, fairness, formats, plots
 from lab.report.grids import corpus_grids, environment_grid
 from lab.report.race import Race, race_table, read_race
 from lab.report.reading import read_aloud
 from lab.report.tables import to_csv
-from lab.trainer.files import write_text
 
 PAGE = Path(__file__).parent / "page"  # the page's template, style sheet and script
 COMMAND = "make race"

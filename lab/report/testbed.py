@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from scipy.stats import beta
 
+from lab.files import write_text
 from lab.independence.testbed.bench import Outcome
 from lab.report.formats import count, percent
 from lab.report.tables import Cell, Column, Row, Table, to_markdown
-from lab.trainer.files import write_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

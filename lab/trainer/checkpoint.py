@@ -6,7 +6,6 @@ optimiser state are safetensors, everything else JSON, so that nothing is ever u
 
 import base64
 import errno
-import hashlib
 import os
 import re
 import shutil
@@ -19,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from lab.trainer.files import read_json, sync_directory, sync_file, write_json
+from lab.files import digest, read_json, sync, write_json
 from lab.trainer.optimizer import Optimizer
 
 WEIGHTS, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
@@ -69,17 +68,17 @@ def save_checkpoint(
             "progress": asdict(progress),
             "loader": loader.state(),
             "random": _random_state(_device(model)),
-            "files": {name: _digest(temporary / name) for name in (WEIGHTS, OPTIMIZER)},
+            "files": {name: digest(temporary / name) for name in (WEIGHTS, OPTIMIZER)},
         }
         write_json(temporary / STATE, state)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    sync_directory(temporary)
+    sync(temporary)
     if target.exists():
         shutil.rmtree(target)
     os.replace(temporary, target)
-    sync_directory(directory)
+    sync(directory)
     for old in _checkpoints(directory)[keep:]:
         doomed = old.rename(old.with_name(f"{TEMPORARY_PREFIX}{old.name}"))
         shutil.rmtree(doomed)
@@ -115,8 +114,8 @@ def damage_of(checkpoint: Path) -> str | None:
         state = read_json(checkpoint / STATE)
         if state is None:
             return f"{STATE} is missing"
-        for name, digest in state["files"].items():
-            if _digest(checkpoint / name) != digest:
+        for name, expected in state["files"].items():
+            if digest(checkpoint / name) != expected:
                 return f"{name} has changed"
     except FileNotFoundError as error:
         return f"{Path(str(error.filename)).name} is missing"
@@ -143,15 +142,10 @@ def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     path.chmod(
         path.parent.stat().st_mode & 0o666
     )  # safetensors shuts out everyone else; let the folder decide
-    sync_file(path)
+    sync(path)
     written = load_file(path)
     if not all(torch.equal(written[name], tensor.cpu()) for name, tensor in separate.items()):
         raise OSError(errno.EIO, "it does not read back as it was written", str(path))
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _device(model: nn.Module) -> torch.device:

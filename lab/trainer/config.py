@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from lab.checks import require, require_choice
 from lab.errors import ConfigError
 
 DECAY_SHAPES = ("linear", "cosine", "inverse_sqrt")
@@ -10,17 +11,8 @@ PRECISIONS = ("float32", "bfloat16")
 TRACKER_MODES = ("auto", "online", "offline", "disabled")
 
 
-def _require(condition: bool, key: str, value: object, allowed: str) -> None:
-    if not condition:
-        raise ConfigError(f"{key}={value} cannot be used: {allowed}.")
-
-
-def _require_choice(key: str, value: str, choices: tuple[str, ...]) -> None:
-    _require(value in choices, key, value, f"it can be {', '.join(choices)}")
-
-
-def _require_fraction(key: str, value: float) -> None:
-    _require(0 <= value <= 1, key, value, "it must lie between 0 and 1")
+def _require_share(key: str, value: float) -> None:
+    require(0 <= value <= 1, key, value, "it must lie between 0 and 1")
 
 
 @dataclass
@@ -37,10 +29,8 @@ class OptimizerConfig:
     weight_decay: float = 0.1
 
     def __post_init__(self) -> None:
-        _require(
-            self.learning_rate > 0, f"{self.key}.learning_rate", self.learning_rate, "it must be above 0"
-        )
-        _require(
+        require(self.learning_rate > 0, f"{self.key}.learning_rate", self.learning_rate, "it must be above 0")
+        require(
             self.weight_decay >= 0, f"{self.key}.weight_decay", self.weight_decay, "it must be at least 0"
         )
 
@@ -59,8 +49,8 @@ class AdamWConfig(OptimizerConfig):
         super().__post_init__()
         allowed = "it must be two numbers, each at least 0 and below 1"
         usable = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
-        _require(usable, f"{self.key}.betas", self.betas, allowed)
-        _require(self.eps > 0, f"{self.key}.eps", self.eps, "it must be above 0")
+        require(usable, f"{self.key}.betas", self.betas, allowed)
+        require(self.eps > 0, f"{self.key}.eps", self.eps, "it must be above 0")
 
 
 @dataclass
@@ -90,10 +80,10 @@ class MuonConfig(OptimizerConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         allowed = "it must be at least 0 and below 1"
-        _require(0 <= self.momentum < 1, "optimizer.momentum", self.momentum, allowed)
+        require(0 <= self.momentum < 1, "optimizer.momentum", self.momentum, allowed)
         steps = self.newton_schulz_steps
-        _require(1 <= steps <= 20, "optimizer.newton_schulz_steps", steps, "it must lie between 1 and 20")
-        _require_choice("optimizer.newton_schulz_precision", self.newton_schulz_precision, PRECISIONS)
+        require(1 <= steps <= 20, "optimizer.newton_schulz_steps", steps, "it must lie between 1 and 20")
+        require_choice("optimizer.newton_schulz_precision", self.newton_schulz_precision, PRECISIONS)
 
 
 @dataclass
@@ -113,27 +103,27 @@ class ScheduleConfig:
     final_fraction: float = 0.05
 
     def __post_init__(self) -> None:
-        _require_choice("schedule.kind", self.kind, ("constant_then_decay",))
-        _require_choice("schedule.decay_shape", self.decay_shape, DECAY_SHAPES)
+        require_choice("schedule.kind", self.kind, ("constant_then_decay",))
+        require_choice("schedule.decay_shape", self.decay_shape, DECAY_SHAPES)
         for name in ("decay_fraction", "final_fraction"):
-            _require_fraction(f"schedule.{name}", getattr(self, name))
+            _require_share(f"schedule.{name}", getattr(self, name))
         if (self.warmup_steps is None) == (self.warmup_fraction is None):
             raise ConfigError(
                 f"schedule.warmup_steps={self.warmup_steps} and "
                 f"schedule.warmup_fraction={self.warmup_fraction} cannot be used: exactly one must be null."
             )
         if self.warmup_steps is not None:
-            _require(
+            require(
                 self.warmup_steps >= 0, "schedule.warmup_steps", self.warmup_steps, "it must be at least 0"
             )
         if self.warmup_fraction is not None:
-            _require_fraction("schedule.warmup_fraction", self.warmup_fraction)
+            _require_share("schedule.warmup_fraction", self.warmup_fraction)
             together = self.warmup_fraction + self.decay_fraction
             allowed = f"with schedule.decay_fraction={self.decay_fraction} it must come to at most 1"
-            _require(together <= 1 + 1e-9, "schedule.warmup_fraction", self.warmup_fraction, allowed)
+            require(together <= 1 + 1e-9, "schedule.warmup_fraction", self.warmup_fraction, allowed)
         if self.decay_shape == "inverse_sqrt":
             allowed = "the shape inverse_sqrt never reaches 0"
-            _require(self.final_fraction > 0, "schedule.final_fraction", self.final_fraction, allowed)
+            require(self.final_fraction > 0, "schedule.final_fraction", self.final_fraction, allowed)
 
 
 @dataclass
@@ -168,16 +158,14 @@ class TrainerConfig:
             "log_every",
             "keep_checkpoints",
         ):
-            _require(
-                getattr(self, name) >= 1, f"trainer.{name}", getattr(self, name), "it must be at least 1"
-            )
+            require(getattr(self, name) >= 1, f"trainer.{name}", getattr(self, name), "it must be at least 1")
         for name in ("checkpoint_every_steps", "threads"):
             value = getattr(self, name)
-            _require(value is None or value >= 1, f"trainer.{name}", value, "it must be null or at least 1")
+            require(value is None or value >= 1, f"trainer.{name}", value, "it must be null or at least 1")
         for name in ("checkpoint_every_seconds", "clip_norm"):
             value = getattr(self, name)
-            _require(value is None or value > 0, f"trainer.{name}", value, "it must be null or above 0")
-        _require_choice("trainer.precision", self.precision, PRECISIONS)
+            require(value is None or value > 0, f"trainer.{name}", value, "it must be null or above 0")
+        require_choice("trainer.precision", self.precision, PRECISIONS)
         self._check_budget()
 
     def _check_budget(self) -> None:
@@ -190,7 +178,7 @@ class TrainerConfig:
                 "number and the others null."
             )
         ((name, value),) = given.items()
-        _require(value > 0, f"trainer.{name}", value, "it must be above 0")
+        require(value > 0, f"trainer.{name}", value, "it must be above 0")
 
     @property
     def tokens_per_step(self) -> int:
@@ -212,5 +200,5 @@ class TrackerConfig:
     tags: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        _require_choice("tracker.mode", self.mode, TRACKER_MODES)
-        _require(bool(self.project), "tracker.project", repr(self.project), "it must name a project")
+        require_choice("tracker.mode", self.mode, TRACKER_MODES)
+        require(bool(self.project), "tracker.project", repr(self.project), "it must name a project")

@@ -13,8 +13,8 @@ import torch
 import yaml
 
 from lab.errors import ConfigError
+from lab.files import read_json, write_json, write_text
 from lab.trainer.environment import describe_environment
-from lab.trainer.files import read_json, write_json, write_text
 from lab.trainer.metrics import MetricsFile
 
 LOCK = ".lock"

@@ -11,8 +11,8 @@ from wandb.sdk import wandb_setup
 from wandb.sdk.lib import wbauth
 
 from lab.errors import ConfigError
+from lab.files import read_json
 from lab.trainer.config import TrackerConfig
-from lab.trainer.files import read_json
 from lab.trainer.run import RunFolder
 from lab.trainer.tracker import RunIdentity
 

@@ -12,7 +12,6 @@ from lab.planner.serving import (
     cache_bytes,
     cache_bytes_read,
     decode_flops,
-    fewest_devices,
     prefill_flops,
     serve,
     weight_bytes,
@@ -106,8 +105,7 @@ def test_every_contender_can_be_served_at_every_length(models):
         assert all(costs)
         written = [cost.per_million(PRICE)[1].central.to(WON) for cost in costs]
         assert written == sorted(written), "a longer context never costs less"
-        for cost, context in zip(costs, (8192, 131_072, 1_048_576), strict=True):
-            assert cost.devices >= fewest_devices(model, device("b200"), Service(context))
+        for cost in costs:
             assert cost.stream.central >= 20 * PER_SECOND
             assert cost.decode.largest(), "what a range is made of is named"
             full = cost.weights + cost.batch * cost.cache_per_sequence

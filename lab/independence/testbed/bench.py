@@ -7,12 +7,12 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from lab.files import write_text
 from lab.independence.audit import SHARES, Audit, audit
 from lab.independence.config import AuditConfig
 from lab.independence.testbed.derivations import CHILDREN, STRANGERS, copy_part
 from lab.independence.testbed.models import TOKENS_PER_STEP, State, as_weights, fresh, parent, train
 from lab.independence.weights import Weights
-from lab.trainer.files import write_text
 
 PARENTS = 21  # 210 pairs
 REPEATS = 6

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lab.errors import ConfigError
-from lab.model.checkpoint.shards import read_json, write_json
+from lab.files import write_json
+from lab.model.checkpoint.shards import read_json
 
 GENERATION = "generation_config.json"
 TOKENIZER_FILES = (

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lab.errors import ConfigError
+from lab.files import sync
 
 WRITTEN = re.compile(r".*\.(json|safetensors|yaml|jinja|txt|model)")
 """Names that a checkpoint's files have."""
@@ -28,8 +29,8 @@ def new_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
     try:
         yield temporary
         for path in temporary.iterdir():
-            _sync(path)
-        _sync(temporary)
+            sync(path)
+        sync(temporary)
         if target.exists():
             shutil.rmtree(former, ignore_errors=True)
             os.rename(target, former)
@@ -39,7 +40,7 @@ def new_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
             os.rename(former, target)
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    _sync(target.parent)
+    sync(target.parent)
     shutil.rmtree(former, ignore_errors=True)
 
 
@@ -65,12 +66,3 @@ def require_room(folder: Path, size: int) -> None:
         raise ConfigError(
             f"target={folder.parent} is too small a disk: {size:,} bytes are needed, {free:,} are free."
         )
-
-
-def _sync(path: Path) -> None:
-    """Make sure that the disk has it."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,5 +1,6 @@
 """Opening checkpoints, released ones and our own: headers first, then one tensor at a time."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from lab.model.decoder import Decoder
 
 
 @dataclass
-class Checkpoint:
+class Checkpoint(ABC):
     """An opened folder: configuration and tensor headers are read and checked, no numbers yet."""
 
     directory: Path
@@ -33,13 +34,13 @@ class Checkpoint:
         self.float32_names = {name for name, _ in model.named_buffers()}
 
     @property
+    @abstractmethod
     def stored_dtype(self) -> torch.dtype:
         """The type of the weights on disk, by the tensor that every checkpoint has."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, name: str, dtype: torch.dtype) -> Tensor:
         """Our tensor ``name`` in ``dtype``; selection biases stay float32. Each call reads from disk."""
-        raise NotImplementedError
 
     def names(self) -> list[str]:
         """Our tensors in the order of :meth:`tensors`; a tied head is left out."""

@@ -7,7 +7,7 @@ of a file.
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from lab.errors import ConfigError
+from lab.files import write_json
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
@@ -217,8 +218,3 @@ def _write_file(
                 tensor.detach().to(slot.dtype).contiguous().cpu().reshape(-1).view(torch.uint8).numpy().data
             )
             report(slot.length)
-
-
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a JSON object for people to read."""
-    path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -9,12 +9,13 @@ import torch
 import yaml
 from torch import Tensor
 
+from lab.files import write_json
 from lab.model.checkpoint.companions import TokenIds, pass_on, require_tokenizer, write_generation
 from lab.model.checkpoint.family import format_for
 from lab.model.checkpoint.layout.entry import Entry
 from lab.model.checkpoint.new_folder import new_folder, require_room
 from lab.model.checkpoint.reader import Checkpoint
-from lab.model.checkpoint.shards import Slot, write_json, write_shards
+from lab.model.checkpoint.shards import Slot, write_shards
 from lab.model.config import ModelConfig
 from lab.model.decoder import Decoder
 

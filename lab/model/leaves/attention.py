@@ -3,15 +3,8 @@
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from lab.model.leaves.base import (
-    BYTES_PER_CACHE_ELEMENT,
-    CacheSize,
-    Leaf,
-    load,
-    require,
-    require_fraction,
-    require_positive,
-)
+from lab.checks import require, require_at_least, require_fraction
+from lab.model.leaves.base import BYTES_PER_CACHE_ELEMENT, CacheSize, Leaf, load
 from lab.model.leaves.layers import LayerPlan
 from lab.model.leaves.norm import NormConfig
 
@@ -64,7 +57,7 @@ class GroupedQuery(MixerConfig):
 
     def __post_init__(self) -> None:
         sizes = {"num_heads": self.num_heads, "num_kv_heads": self.num_kv_heads, "head_dim": self.head_dim}
-        require_positive("model.attention", **sizes)
+        require_at_least("model.attention", 1, **sizes)
         require(
             self.num_heads % self.num_kv_heads == 0,
             "model.attention.num_heads",
@@ -117,7 +110,7 @@ class LatentMixer(MixerConfig):
 
     def __post_init__(self) -> None:
         sizes = {field.name: getattr(self, field.name) for field in fields(self) if field.type is int}
-        require_positive("model.attention", **sizes)
+        require_at_least("model.attention", 1, **sizes)
         require_even("model.attention.rope_dim", self.rope_dim)
 
     @property
@@ -181,8 +174,9 @@ class GroupedDifferential(MixerConfig):
     sub_norm_eps: float = 1e-5
 
     def __post_init__(self) -> None:
-        require_positive(
+        require_at_least(
             "model.attention",
+            1,
             num_groups=self.num_groups,
             signal_per_noise=self.signal_per_noise,
             head_dim=self.head_dim,

@@ -1,27 +1,22 @@
 """Feed-forward leaves: the gated unit that a dense layer and every expert share."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-from lab.model.leaves.base import (
-    Leaf,
-    load,
-    require_above_zero,
-    require_at_least_zero,
-    require_fraction,
-    require_positive,
-)
+from lab.checks import require_above_zero, require_at_least, require_fraction
+from lab.model.leaves.base import Leaf, load
 from lab.model.leaves.layers import LayerPlan
 
 
 @dataclass
-class FeedForwardConfig(Leaf):
+class FeedForwardConfig(Leaf, ABC):
     """``W_down(act(W_gate x) * W_up x)`` with ``width`` hidden channels where the layer is dense."""
 
     width: int
 
     def __post_init__(self) -> None:
-        require_positive("model.feed_forward", width=self.width)
+        require_at_least("model.feed_forward", 1, width=self.width)
 
     def activation_params(self) -> int:
         """Parameters of one activation (one dense layer, one shared expert or one routed expert)."""
@@ -31,12 +26,12 @@ class FeedForwardConfig(Leaf):
         """Parameters of one gated unit from ``width`` through ``hidden`` channels and back."""
         return 3 * width * hidden + self.activation_params()
 
+    @abstractmethod
     def build_activation(self, layer: LayerPlan, num_experts: int | None) -> Any:
         """A module ``(gate [.., F], up [.., F], expert_of_row | None) -> [.., F]``.
 
         ``num_experts`` asks for one set of activation parameters an expert; None for a single set.
         """
-        raise NotImplementedError
 
 
 @dataclass
@@ -78,7 +73,7 @@ class ClampedSwiGLU(SwiGLU):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_above_zero("model.feed_forward", limit=self.limit)
-        require_at_least_zero("model.feed_forward", clamped_layers=self.clamped_layers)
+        require_at_least("model.feed_forward", 0, clamped_layers=self.clamped_layers)
 
     def build_activation(self, layer: LayerPlan, num_experts: int | None) -> Any:
         if not layer.depth - self.clamped_layers <= layer.index < layer.depth:
@@ -100,7 +95,7 @@ class SigmoidPolyNorm(PolyNorm):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_above_zero("model.feed_forward", output_scale=self.output_scale)
-        require_at_least_zero("model.feed_forward", bias_clamp=self.bias_clamp)
+        require_at_least("model.feed_forward", 0, bias_clamp=self.bias_clamp)
 
     def build_activation(self, layer: LayerPlan, num_experts: int | None) -> Any:
         clamp = self.bias_clamp if num_experts is not None else None

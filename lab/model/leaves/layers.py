@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from lab.model.leaves.base import require, require_positive
+from lab.checks import require, require_at_least
 from lab.model.leaves.position import Rotation
 
 MIXERS = {"L": "local", "G": "global", "D": "linear"}
@@ -48,7 +48,7 @@ class LayersConfig:
     num_dense: int = 0
 
     def __post_init__(self) -> None:
-        require_positive("model.layers", count=self.count, window=self.window)
+        require_at_least("model.layers", 1, count=self.count, window=self.window)
         for name, letters in (("pattern", self.pattern or "?"), ("lead", self.lead)):
             unknown = sorted(set(letters) - set(MIXERS))
             require(
@@ -64,7 +64,7 @@ class LayersConfig:
             f"it must lie between 0 and model.layers.count={self.count}",
         )
         for layer, window in self.windows.items():
-            require_positive("model.layers", **{f"windows.{layer}": window})
+            require_at_least("model.layers", 1, **{f"windows.{layer}": window})
             require(
                 0 <= layer < self.count,
                 "model.layers.windows",

@@ -3,15 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+from lab.checks import require, require_at_least, require_fraction
 from lab.model.leaves.attention import MixerConfig
-from lab.model.leaves.base import (
-    BYTES_PER_CACHE_ELEMENT,
-    CacheSize,
-    load,
-    require,
-    require_fraction,
-    require_positive,
-)
+from lab.model.leaves.base import BYTES_PER_CACHE_ELEMENT, CacheSize, load
 from lab.model.leaves.layers import LayerPlan
 from lab.model.leaves.norm import NormConfig
 
@@ -40,7 +34,7 @@ class KimiDelta(MixerConfig):
 
     def __post_init__(self) -> None:
         sizes = {"num_heads": self.num_heads, "head_dim": self.head_dim, "conv_width": self.conv_width}
-        require_positive("model.linear_attention", **sizes)
+        require_at_least("model.linear_attention", 1, **sizes)
         allowed = "it must be above 0 and at most 2, where the state can no longer grow"
         require(0 < self.max_beta <= 2, "model.linear_attention.max_beta", self.max_beta, allowed)
         require_fraction("model.linear_attention", output_norm_eps=self.output_norm_eps)

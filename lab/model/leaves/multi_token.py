@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+from lab.checks import require_at_least
 from lab.model.leaves.attention import MixerConfig
-from lab.model.leaves.base import Leaf, load, require_at_least_zero, require_positive
+from lab.model.leaves.base import Leaf, load
 from lab.model.leaves.feed_forward import FeedForwardConfig
 from lab.model.leaves.layers import keys_seen
 from lab.model.leaves.norm import NormConfig
@@ -53,8 +54,8 @@ class SharedBlock(MultiTokenConfig):
     loss_weight: float = 0.05
 
     def __post_init__(self) -> None:
-        require_positive("model.multi_token", num_steps=self.num_steps, window=self.window)
-        require_at_least_zero("model.multi_token", loss_weight=self.loss_weight)
+        require_at_least("model.multi_token", 1, num_steps=self.num_steps, window=self.window)
+        require_at_least("model.multi_token", 0, loss_weight=self.loss_weight)
 
     @property
     def steps(self) -> int:

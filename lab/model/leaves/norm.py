@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from lab.model.leaves.base import Leaf, load, require_fraction, require_positive
+from lab.checks import require_at_least, require_fraction
+from lab.model.leaves.base import Leaf, load
 
 
 @dataclass
@@ -45,7 +46,7 @@ class GatedRms(NormConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_positive("model.norm", rank=self.rank)
+        require_at_least("model.norm", 1, rank=self.rank)
 
     def _gated(self, site: str) -> bool:
         return site in ("attention", "experts")

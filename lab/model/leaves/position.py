@@ -1,9 +1,11 @@
 """How a layer learns where a token stands: rotary embeddings, YaRN, or nothing at all."""
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from lab.model.leaves.base import Leaf, require, require_above_zero, require_positive
+from lab.checks import require, require_above_zero, require_at_least
+from lab.model.leaves.base import Leaf
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,12 @@ class SlowedRotation(Rotation):
 
 
 @dataclass
-class PositionConfig(Leaf):
+class PositionConfig(Leaf, ABC):
     """A rule that gives each layer its rotation, or none."""
 
+    @abstractmethod
     def rotation(self, is_local: bool) -> Rotation | None:
         """The rotation of a layer; ``is_local`` tells layers with a window from layers that see everything."""
-        raise NotImplementedError
 
 
 @dataclass
@@ -140,7 +142,7 @@ class RopeBlended(RopeLinear):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_positive("model.position", original_positions=self.original_positions)
+        require_at_least("model.position", 1, original_positions=self.original_positions)
         require_above_zero("model.position", slow_turns=self.slow_turns, fast_turns=self.fast_turns)
         allowed = f"it must be above model.position.slow_turns={self.slow_turns}"
         require(self.fast_turns > self.slow_turns, "model.position.fast_turns", self.fast_turns, allowed)
@@ -183,7 +185,7 @@ class Yarn(Rope):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(1 <= self.factor < math.inf, "model.position.factor", self.factor, "it must be at least 1")
-        require_positive("model.position", original_positions=self.original_positions)
+        require_at_least("model.position", 1, original_positions=self.original_positions)
         require_above_zero("model.position", beta_fast=self.beta_fast, beta_slow=self.beta_slow)
         if self.attention_factor is not None:
             require_above_zero("model.position", attention_factor=self.attention_factor)

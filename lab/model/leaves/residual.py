@@ -1,33 +1,28 @@
 """How a branch is joined to the residual stream."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-from lab.model.leaves.base import (
-    Leaf,
-    load,
-    require,
-    require_above_zero,
-    require_fraction,
-    require_positive,
-)
+from lab.checks import require, require_above_zero, require_at_least, require_fraction
+from lab.model.leaves.base import Leaf, load
 from lab.model.leaves.norm import NormConfig
 
 
 @dataclass
-class ResidualConfig(Leaf):
+class ResidualConfig(Leaf, ABC):
     """A join turns a branch ``F: [B, T, D] -> [B, T, D]`` into a step of the residual stream.
 
     ``site`` is ``attention``, ``dense`` or ``experts``: the branch that is joined.
     """
 
+    @abstractmethod
     def num_params(self, width: int, site: str, norm: NormConfig) -> int:
         """Parameters of one join, norms included."""
-        raise NotImplementedError
 
+    @abstractmethod
     def build(self, width: int, site: str, norm: NormConfig) -> Any:
         """A module ``join(x, branch) -> (x, record)``."""
-        raise NotImplementedError
 
     def flops_per_token(self, width: int, site: str, norm: NormConfig) -> float:
         """Forward FLOPs of the join's own matrices; norms are not counted."""
@@ -82,7 +77,7 @@ class HyperConnections(ResidualConfig):
     eps: float = 1e-6
 
     def __post_init__(self) -> None:
-        require_positive("model.residual", sinkhorn_iterations=self.sinkhorn_iterations)
+        require_at_least("model.residual", 1, sinkhorn_iterations=self.sinkhorn_iterations)
         require_above_zero("model.residual", post_scale=self.post_scale)
         require_fraction("model.residual", eps=self.eps)
         require(self.streams >= 2, "model.residual.streams", self.streams, "it must be at least 2")

@@ -3,14 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from lab.model.leaves.base import (
-    Leaf,
-    load,
-    require,
-    require_above_zero,
-    require_at_least_zero,
-    require_positive,
-)
+from lab.checks import require, require_above_zero, require_at_least
+from lab.model.leaves.base import Leaf, load
 from lab.model.leaves.feed_forward import FeedForwardConfig
 from lab.model.leaves.layers import LayerPlan
 
@@ -66,16 +60,18 @@ class SigmoidRouter(RouterConfig):
     balance_loss_weight: float = 1e-4
 
     def __post_init__(self) -> None:
-        require_positive(
+        require_at_least(
             "model.router",
+            1,
             num_experts=self.num_experts,
             top_k=self.top_k,
             expert_width=self.expert_width,
             num_groups=self.num_groups,
             num_groups_kept=self.num_groups_kept,
         )
-        require_at_least_zero(
+        require_at_least(
             "model.router",
+            0,
             num_shared=self.num_shared,
             bias_update_rate=self.bias_update_rate,
             balance_loss_weight=self.balance_loss_weight,

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+from lab.checks import require, require_at_least
 from lab.model.leaves.attention import Latent
-from lab.model.leaves.base import load, require, require_at_least_zero
+from lab.model.leaves.base import load
 from lab.model.leaves.layers import LayerPlan
 from lab.model.leaves.norm import NormConfig
 
@@ -32,7 +33,7 @@ class SparseLatent(Latent):
             self.index_dim,
             f"it must hold model.attention.rope_dim={self.rope_dim} rotated channels",
         )
-        require_at_least_zero("model.attention", index_loss_weight=self.index_loss_weight)
+        require_at_least("model.attention", 0, index_loss_weight=self.index_loss_weight)
 
     def _gate(self) -> int:
         return self.query_rank * self.num_heads * self.value_dim

@@ -1,5 +1,6 @@
-"""Writing files that are either whole or not there."""
+"""Files that are either whole or not there, and what they hold."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -14,7 +15,7 @@ def write_text(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
-    sync_directory(path.parent)
+    sync(path.parent)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -30,14 +31,14 @@ def read_json(path: Path) -> Any:
         return None
 
 
-def sync_file(path: Path) -> None:
-    """Have the content of a file reach the disk."""
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())
+def digest(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sync_directory(path: Path) -> None:
-    """Have the names in a directory reach the disk."""
+def sync(path: Path) -> None:
+    """Have the content of a file, or the names in a folder, reach the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
