@@ -200,7 +200,8 @@ def export(
     run = find(checkpoint).run if checkpoint is not None else None
     tasks = make_suite(held_out_text(run, data, progress), evaluation).tasks
     export_tasks(tasks, target)
-    progress(f"{len(tasks)} tasks; to run them: lm_eval --include_path {target} --tasks {GROUP} ...")
+    command = f"python -m experiments.harness run --include_path {target} --tasks {GROUP} --model lab"
+    progress(f"{len(tasks)} tasks; to run them: {command} --model_args checkpoint=...")
 
 
 def pin(evaluation: SuiteConfig, progress: Callable[[str], None] = print) -> None:
