@@ -86,7 +86,7 @@ KINDS: dict[type, dict[str, type]] = {
 }
 """Leaf kinds by base class: the words that ``kind:`` may say in a YAML file."""
 
-COMPOSITION_ONLY = ("scale", "experiment", "model.published", "model.traits")
+COMPOSITION_ONLY = ("scale", "experiment", "ablation", "model.published", "model.traits")
 """Nodes that other nodes are composed from and that no part is built from."""
 
 

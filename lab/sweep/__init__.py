@@ -1,0 +1,1 @@
+"""Sweeps: many runs from one question, finished whatever happens in between."""
