@@ -196,7 +196,7 @@ def _kimi_delta(mixer: KimiDelta) -> float:
     heads, d = mixer.num_heads, mixer.head_dim
     channels = heads * d
     convolution = 3 * channels * (1 + (mixer.conv_width - 1) + 1 + 1) + 3 * channels
-    gates = 6 * channels + 2 * d
+    gates = 6 * channels + 2 * d if mixer.output_gate else 4 * channels + d
     chunks = 12 * channels + 4 * math.log2(CHUNK) * channels
     matrices, state = 3 * heads * CHUNK, channels * (d + 2) / CHUNK
     per_head = 5 * heads  # lengths of queries and keys, write strengths twice, the norm's number

@@ -60,7 +60,9 @@ def written_out(module: KimiDeltaAttention, x: Tensor) -> Tensor:
                 u = u + module.convolution[:, j] * projected[t - (taps - 1) + j]
         q_all, k_all, v_all = (u * sigmoid(u)).view(3, heads, d)
         decay = module.decay_up.weight @ (module.decay_down.weight @ token) + module.dt_bias
-        gate = sigmoid(module.gate_up.weight @ (module.gate_down.weight @ token))
+        gate = torch.ones(heads * d, dtype=x.dtype)
+        if module.config.output_gate:
+            gate = sigmoid(module.gate_up.weight @ (module.gate_down.weight @ token))
         y = []
         for h in range(heads):
             q = q_all[h] / (q_all[h].square().sum() + 1e-6).sqrt() / d**0.5
@@ -76,10 +78,13 @@ def written_out(module: KimiDeltaAttention, x: Tensor) -> Tensor:
     return torch.stack(outputs)
 
 
-@pytest.mark.parametrize(("conv_width", "max_beta"), [(4, 2.0), (2, 1.0), (1, 2.0)])
-def test_a_mixer_is_its_equations(conv_width: int, max_beta: float) -> None:
+@pytest.mark.parametrize(
+    ("conv_width", "max_beta", "output_gate"),
+    [(4, 2.0, True), (2, 1.0, True), (1, 2.0, True), (4, 2.0, False)],
+)
+def test_a_mixer_is_its_equations(conv_width: int, max_beta: float, output_gate: bool) -> None:
     """Values and gradients."""
-    module = make(replace(CONFIG, conv_width=conv_width, max_beta=max_beta))
+    module = make(replace(CONFIG, conv_width=conv_width, max_beta=max_beta, output_gate=output_gate))
     x = inputs(9).requires_grad_()
     fast = module(x, context(9), None)
     slow = torch.stack([written_out(module, row) for row in x])
@@ -240,6 +245,12 @@ def test_a_layer_of_solar_open_2_has_the_published_parameters() -> None:
     with torch.device("meta"):
         module = config.build(4096, None, None)
     assert sum(p.numel() for p in module.parameters()) == config.num_params(4096) == PUBLISHED_LAYER
+    without = replace(config, output_gate=False)
+    with torch.device("meta"):
+        module = without.build(4096, None, None)
+    gate = 4096 * 128 + 128 * 64 * 128
+    assert sum(p.numel() for p in module.parameters()) == without.num_params(4096) == PUBLISHED_LAYER - gate
+    assert config.flops_per_token(4096, 1) - without.flops_per_token(4096, 1) == 2 * gate
 
 
 # In a model.

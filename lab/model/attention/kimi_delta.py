@@ -25,7 +25,7 @@ class KimiDeltaAttention(nn.Module):
     ``g    = -exp(A_log) softplus(W_fb W_fa x + dt_bias)``, the log-decay of each key channel
     ``beta = max_beta sigmoid(W_b x)``, one write strength a head
     ``S_t  = (I - beta_t k_t k_t^T) Diag(exp(g_t)) S_{t-1} + beta_t k_t v_t^T``
-    ``o_t  = S_t^T q_t``, ``y = W_o (norm(o) * sigmoid(W_gb W_ga x))``
+    ``o_t  = S_t^T q_t``, ``y = W_o (norm(o) * sigmoid(W_gb W_ga x))``, without output gate ``y = W_o norm(o)``
 
     The convolution is causal and depthwise, its last weight the current token's. The cache holds S and the
     last ``conv_width - 1`` inputs of the convolution. Padding leaves both as they are; it may stand before a
@@ -46,8 +46,9 @@ class KimiDeltaAttention(nn.Module):
         self.A_log = nn.Parameter(torch.empty(heads))
         self.dt_bias = nn.Parameter(torch.empty(channels))
         self.beta = nn.Linear(width, heads, bias=False)
-        self.gate_down = nn.Linear(width, d, bias=False)
-        self.gate_up = nn.Linear(d, channels, bias=False)
+        if config.output_gate:
+            self.gate_down = nn.Linear(width, d, bias=False)
+            self.gate_up = nn.Linear(d, channels, bias=False)
         self.norm = RMSNorm(d, config.output_norm_eps)
         self.output = BranchOutput(channels, width)
         for parameter in (self.A_log, self.dt_bias):
@@ -92,8 +93,9 @@ class KimiDeltaAttention(nn.Module):
         o, kept = read(is_token)
         if cache is not None:
             cache.keep(kept, context.positions, lambda is_kept: read(is_kept.unsqueeze(-1))[1])
-        gate = widen(self.gate_up(self.gate_down(x))).unflatten(-1, (heads, d))
-        y = self.norm(widen(o)) * torch.sigmoid(gate)
+        y = self.norm(widen(o))
+        if self.config.output_gate:
+            y = y * torch.sigmoid(widen(self.gate_up(self.gate_down(x))).unflatten(-1, (heads, d)))
         return self.output(y.flatten(-2).to(x.dtype))
 
     def _log_decay(self, x: Tensor) -> Tensor:

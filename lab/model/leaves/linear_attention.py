@@ -24,6 +24,7 @@ class KimiDelta(MixerConfig):
     A delta rule whose state decays by channel. ``max_beta`` is the largest write strength: 2 allows negative
     eigenvalues of the transition (Solar Open 2), 1 does not (Kimi Linear). Decay and output gate are factored
     through ``head_dim`` channels; queries, keys and values pass a causal convolution of ``conv_width`` tokens.
+    Without ``output_gate`` the normed read-out goes straight into the output projection (table 1 of 2510.26692).
     """
 
     num_heads: int
@@ -31,6 +32,7 @@ class KimiDelta(MixerConfig):
     conv_width: int = 4
     max_beta: float = 2.0
     output_norm_eps: float = 1e-5
+    output_gate: bool = True
 
     def __post_init__(self) -> None:
         sizes = {"num_heads": self.num_heads, "head_dim": self.head_dim, "conv_width": self.conv_width}
@@ -44,8 +46,8 @@ class KimiDelta(MixerConfig):
 
     def _matrices(self, width: int) -> int:
         projections = 4 * width * self._channels() + width * self.num_heads
-        factored_gates = 2 * self.head_dim * (width + self._channels())
-        return projections + factored_gates
+        factored = self.head_dim * (width + self._channels())
+        return projections + factored * (2 if self.output_gate else 1)  # decay, output gate
 
     def num_params(self, width: int) -> int:
         convolutions = 3 * self.conv_width * self._channels()
