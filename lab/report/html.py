@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Mapping
-from itertools import groupby
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from lab.files import write_text
 from lab.report import blueprints, fairness, formats, plots
 from lab.report.grids import corpus_grids, environment_grid
 from lab.report.race import Race, race_table, read_race
 from lab.report.reading import read_aloud
-from lab.report.tables import to_csv
+from lab.report.templates import render, table_values, to_yaml
 
-PAGE = Path(__file__).parent / "page"  # the page's template, style sheet and script
 COMMAND = "make race"
 
 
@@ -35,31 +28,16 @@ def race_report(race_folder: Path | str) -> Path:
 
 def race_page(race: Race) -> str:
     """The page's HTML."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=FileSystemLoader(PAGE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    table = race_table(race)
     sentences = read_aloud(race)
-    return environment.get_template("race.html").render(
-        style=Markup((PAGE / "style.css").read_text(encoding="utf-8") + _series_colours(race)),
-        script=Markup((PAGE / "script.js").read_text(encoding="utf-8")),
+    return render(
+        "race.html",
+        [standing.identity for standing in race.standings],
         facts=_facts(race),
         lead=sentences[0],
         sentences=sentences[1:],
-        table=table,
-        groups=[
-            (group, len(list(columns)))
-            for group, columns in groupby(table.columns, lambda column: column.group)
-        ],
-        best={column.key: table.best_rows(column) for column in table.columns},
-        csv=base64.b64encode(to_csv(table).encode()).decode(),
+        **table_values(race_table(race)),
         figures={
             name: {kind: Markup(svg) for kind, svg in svgs.items()} for name, svgs in _figures(race).items()
         },
@@ -67,7 +45,7 @@ def race_page(race: Race) -> str:
         held=fairness.held_equal(race),
         corpus=corpus_grids(race.description.get("corpus", {})),
         environment=environment_grid(race),
-        settings=_yaml(fairness.shared_settings(race)),
+        settings=to_yaml(fairness.shared_settings(race)),
         models=_models(race),
         command=race.description.get("command", COMMAND),
         updated=max((str(run.status.get("updated", "")) for run in race.runs), default="")[:16].replace(
@@ -107,26 +85,11 @@ def _facts(race: Race) -> list[tuple[str, str, str]]:
     return facts
 
 
-def _series_colours(race: Race) -> str:
-    """CSS variables ``--series-<key>`` for the contenders of this race."""
-    colours = [
-        f"  --series-{identity.key}: light-dark({identity.light}, {identity.dark});\n"
-        for identity in (standing.identity for standing in race.standings)
-    ]
-    return f"\n:root {{\n{''.join(colours)}}}\n"
-
-
 def _models(race: Race) -> list[tuple[str, str]]:
     """Each contender's model settings as YAML, from the first of its runs that has a config."""
     models = []
     for standing in race.standings:
         config = next((run.config["model"] for run in standing.runs if "model" in run.config), None)
         if config is not None:
-            models.append((standing.identity.title, _yaml(config)))
+            models.append((standing.identity.title, to_yaml(config)))
     return models
-
-
-def _yaml(content: Mapping[str, Any]) -> str:
-    return yaml.safe_dump(
-        dict(content), sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
-    )
