@@ -1,8 +1,14 @@
 """p-values by permutation, several statistics in one, and Holm's correction."""
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 def joint_p(values: Tensor) -> float:
@@ -17,11 +23,11 @@ def joint_p(values: Tensor) -> float:
     return (largest >= largest[0]).sum().item() / len(values)
 
 
-def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+def holm(p_values: Mapping[Key, float]) -> dict[Key, float]:
     """Holm's step-down adjusted p-values; they keep the family-wise error under any dependence."""
-    adjusted: dict[str, float] = {}
+    adjusted: dict[Key, float] = {}
     running = 0.0
-    ordered: Sequence[str] = sorted(p_values, key=lambda key: p_values[key])
+    ordered: Sequence[Key] = sorted(p_values, key=lambda key: p_values[key])
     for rank, key in enumerate(ordered):
         running = max(running, min(1.0, (len(ordered) - rank) * p_values[key]))
         adjusted[key] = running

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,15 +18,21 @@ SMOOTHING = 0.03  # share of a run's logged steps that the running mean covers a
 
 
 @dataclass(frozen=True)
-class Curve:
+class Band:
     """``flops`` [N] rising, ``mean``, ``low`` and ``high`` [N] in bits per token over ``num_runs`` runs."""
 
-    standing: Standing
     flops: np.ndarray
     mean: np.ndarray
     low: np.ndarray
     high: np.ndarray
     num_runs: int
+
+
+@dataclass(frozen=True)
+class Curve(Band):
+    """The band of a contender's runs."""
+
+    standing: Standing
 
     def at(self, flops: np.ndarray) -> np.ndarray:
         return np.interp(flops, self.flops, self.mean)
@@ -36,12 +43,13 @@ def learning_curves(race: Race) -> list[Curve]:
 
     A run that stopped short of the contender's others is left out, so that it doesn't cut their curve.
     """
-    curves = [_curve(standing) for standing in race.standings]
-    return [curve for curve in curves if curve is not None]
+    bands = [(standing, seed_band(standing.runs)) for standing in race.standings]
+    return [Curve(**vars(band), standing=standing) for standing, band in bands if band is not None]
 
 
-def _curve(standing: Standing) -> Curve | None:
-    series = [bits for run in standing.runs if len(bits := _smoothed_bits(run)) > 1]
+def seed_band(runs: Sequence[Run]) -> Band | None:
+    """The mean, lowest and highest loss of runs that differ in their seed; None before they log two steps."""
+    series = [bits for run in runs if len(bits := _smoothed_bits(run)) > 1]
     if not series:
         return None
     farthest = max(bits.index[-1] for bits in series)
@@ -52,7 +60,7 @@ def _curve(standing: Standing) -> Curve | None:
     # Even in the logarithm for the early fall, and even in FLOPs for the end.
     flops = np.union1d(np.geomspace(start, end, GRID_POINTS), np.linspace(start, end, GRID_POINTS))
     values = np.stack([np.interp(flops, bits.index, bits.to_numpy()) for bits in series])
-    return Curve(standing, flops, values.mean(0), values.min(0), values.max(0), len(series))
+    return Band(flops, values.mean(0), values.min(0), values.max(0), len(series))
 
 
 def _smoothed_bits(run: Run) -> pd.Series:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ class Run:
 
     ``config``, ``status``, ``results``, ``environment`` and ``architecture`` are the parsed files, empty
     where the file is missing or damaged. ``problems`` says which files those were, in words for a reader.
+    ``job`` is what a sweep says of a run it started (``variant``, ``option``, ``phase``), empty for others.
     """
 
     folder: Path
@@ -37,6 +38,7 @@ class Run:
     environment: dict[str, Any]
     architecture: dict[str, Any]
     problems: tuple[str, ...]
+    job: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -69,9 +71,18 @@ class Run:
 
         A run resumed from a checkpoint logs some steps twice: the later line is the one that counts.
         """
-        rows = _json_lines(self.folder / "metrics.jsonl")
+        rows, _ = self._log
         latest = {row["step"]: row for row in rows if isinstance(row.get("step"), int)}
         return pd.DataFrame([latest[step] for step in sorted(latest)])
+
+    @property
+    def unreadable_lines(self) -> int:
+        """How many lines of ``metrics.jsonl`` a crash cut short."""
+        return self._log[1]
+
+    @cached_property
+    def _log(self) -> tuple[list[dict[str, Any]], int]:
+        return _json_lines(self.folder / "metrics.jsonl")
 
 
 def split_run_name(name: str) -> tuple[str, int | None]:
@@ -92,6 +103,7 @@ def read_run(folder: Path | str) -> Run:
         environment=_read(folder / "environment.json", problems),
         architecture=_read(folder / "architecture.json", []),
         problems=tuple(problems),
+        job=_read(folder / "job.json", []),
     )
 
 
@@ -169,16 +181,18 @@ def _read(path: Path, problems: list[str]) -> dict[str, Any]:
     return {}
 
 
-def _json_lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of a JSON-lines file; lines that a crash cut short are passed over."""
+def _json_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The objects of a JSON-lines file, and how many lines are none because a crash cut them short."""
     if not path.exists():
-        return []
-    rows = []
+        return [], 0
+    rows, unreadable = [], 0
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             row = json.loads(line)
         except ValueError:
-            continue
+            row = None
         if isinstance(row, dict):
             rows.append(row)
-    return rows
+        else:
+            unreadable += 1
+    return rows, unreadable
