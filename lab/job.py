@@ -79,7 +79,7 @@ def run(
     """
     corpus = corpus or prepare_corpus(config)
     device = choose_device(config.device)
-    config.evaluation.require_within(config.model.max_positions)
+    config.evaluation.require_within(config.model.max_positions, config.trainer.sequence_length)
     build_probes(corpus, config.evaluation)
     with RunFolder.open(directory, plain(config), device, config.fresh) as folder:
         results = read_json(directory / "results.json")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from lab.errors import ConfigError
+from lab.evaluation.measures.catalogue import MEASURES, check_measures
 from lab.evaluation.tasks.catalogue import select_tasks
 
 
@@ -27,7 +28,8 @@ class EvaluationConfig:
     Text is scored in windows of ``sequence_length`` tokens, null = the trainer's; ``batch_size`` such
     windows, or more of shorter ones, pass through the model at once. ``max_bytes`` of held-out text are read
     in each language, null = all. A probe asks up to ``num_items`` questions, 0 = none. ``seed`` draws
-    documents and items; not the run's seed, as all runs are judged on the same ones.
+    documents and items; not the run's seed, as all runs are judged on the same ones. ``measures`` names what is
+    measured beside that, see :data:`lab.evaluation.measures.catalogue.MEASURES`.
     """
 
     sequence_length: int | None = None
@@ -36,8 +38,10 @@ class EvaluationConfig:
     num_items: int = 200
     seed: int = 0
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
+    measures: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        check_measures(self.measures)
         _require_at_least(1, "evaluation.batch_size", self.batch_size)
         if self.num_items != 0:
             _require_at_least(4, "evaluation.num_items", self.num_items, "0 or ")
@@ -47,14 +51,22 @@ class EvaluationConfig:
             if value is not None:
                 _require_at_least(1, f"evaluation.{name}", value, "null or ")
 
-    def require_within(self, max_positions: int) -> None:
-        """Raise :class:`ConfigError` where a model of ``max_positions`` can't be judged by these settings."""
+    def require_within(self, max_positions: int, trained_length: int) -> None:
+        """Raise :class:`ConfigError` where a model of ``max_positions`` can't be judged by these settings.
+
+        ``trained_length`` is the trainer's sequence length, in tokens.
+        """
         lengths = {
             "evaluation.sequence_length": self.sequence_length or 0,
             "evaluation.decoding.prompt_length + evaluation.decoding.new_tokens": (
                 self.decoding.prompt_length + self.decoding.new_tokens
             ),
         }
+        for name in self.measures:
+            reach = MEASURES[name].reach
+            lengths[f"{reach} x trainer.sequence_length (evaluation.measures={name})"] = (
+                reach * trained_length
+            )
         for key, length in lengths.items():
             if length > max_positions:
                 raise ConfigError(

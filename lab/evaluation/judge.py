@@ -6,6 +6,7 @@ from lab.data.corpus import Corpus
 from lab.evaluation.config import EvaluationConfig
 from lab.evaluation.items import Probe
 from lab.evaluation.likelihood import draw_documents, measure
+from lab.evaluation.measures.take import take_measures
 from lab.evaluation.particles import particle_probes
 from lab.evaluation.probes import score_probe
 from lab.evaluation.speed import decode_tokens_per_second
@@ -26,12 +27,12 @@ def judge(model: Decoder, corpus: Corpus, config: EvaluationConfig, sequence_len
     Returns:
         ``bits_per_byte`` by language and ``bits_per_byte_interval`` (95 %, bootstrap over documents);
         ``held_out`` with the bits and bytes of each document, so that models can be compared document by
-        document; ``probes`` by name; ``throughput.decode_tokens_per_second``.
+        document; ``probes`` by name; ``throughput.decode_tokens_per_second``; ``measures`` by name.
 
     Raises:
-        ConfigError: where a length exceeds ``model.max_positions`` or a probe finds no item.
+        ConfigError: where a length exceeds ``model.max_positions``, a probe finds no item or a measure cannot be taken.
     """
-    config.require_within(model.config.max_positions)
+    config.require_within(model.config.max_positions, sequence_length)
     length = config.sequence_length or sequence_length
     likelihoods = {
         language: measure(
@@ -63,6 +64,7 @@ def judge(model: Decoder, corpus: Corpus, config: EvaluationConfig, sequence_len
         "throughput": {
             "decode_tokens_per_second": decode_tokens_per_second(model, config.decoding, config.seed)
         },
+        "measures": take_measures(model, corpus, config, sequence_length),
     }
 
 
