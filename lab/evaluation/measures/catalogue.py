@@ -21,6 +21,7 @@ class Measure:
 MEASURES = {
     "gate_rank": Measure("lab.evaluation.measures.gate_rank:gate_rank"),
     "long_context": Measure("lab.evaluation.measures.long_context:long_context", reach=8),
+    "samples": Measure("lab.evaluation.measures.samples:samples"),
 }
 """What ``evaluation.measures`` may name."""
 
