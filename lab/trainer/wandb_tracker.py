@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 import wandb
-from wandb.sdk import wandb_setup
-from wandb.sdk.lib import wbauth
 
 from lab.errors import ConfigError
 from lab.files import read_json
 from lab.trainer.config import TrackerConfig
 from lab.trainer.run import RunFolder
 from lab.trainer.tracker import RunIdentity
+from lab.trainer.wandb_key import has_key
 
 DIRECTORIES = ("WANDB_DIR", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_ARTIFACT_DIR")
 """Variables that say where wandb puts files: the run folder, while the run lasts."""
+
+PROGRESS = ("step", "tokens", "flops", "seconds")
+LONGEST_TAG = 64  # characters
 
 
 class WandbTracker:
@@ -30,6 +32,7 @@ class WandbTracker:
         self._mode = choose_mode(config.mode)
         self._run: Any = None
         self._environment: dict[str, str | None] = {}
+        self._reached: dict[str, float] = {}
 
     def start(self, settings: Mapping[str, Any]) -> None:
         """Begin the W&B run."""
@@ -46,8 +49,8 @@ class WandbTracker:
             group=self._config.group or self._identity.experiment,
             job_type=self._identity.job_type,
             name=self._identity.name,
-            tags=list(self._config.tags),
-            config=dict(settings),
+            tags=self._tags(settings),
+            config={**settings, **self._facts()},
             settings=wandb.Settings(
                 console="off",
                 silent=True,
@@ -64,10 +67,13 @@ class WandbTracker:
     def log(self, metrics: Mapping[str, float]) -> None:
         """Log one step."""
         self._run.log(dict(metrics))
+        self._reached |= {
+            name: value for name, value in metrics.items() if name in PROGRESS or name.startswith("eval/")
+        }
 
     def artifact(self, name: str, kind: str, path: Path, metadata: Mapping[str, Any]) -> None:
-        """Log a file or folder as an artifact."""
-        artifact = wandb.Artifact(name, type=kind, metadata=dict(metadata))
+        """Log a file or folder as an artifact; its metadata says how far the run was and what it had reached."""
+        artifact = wandb.Artifact(name, type=kind, metadata=self._reached | dict(metadata))
         if path.is_dir():
             artifact.add_dir(str(path))
         else:
@@ -85,6 +91,21 @@ class WandbTracker:
                 if value is not None:
                     os.environ[name] = value
 
+    def _tags(self, settings: Mapping[str, Any]) -> list[str]:
+        """The configured words, the contender and the variant: each once, at most as long as W&B takes."""
+        contender = dict(settings.get("model") or {}).get("name")
+        tags = [*self._config.tags, *([contender] if contender else []), self._identity.variant]
+        return list(dict.fromkeys(tag[:LONGEST_TAG] for tag in tags))
+
+    def _facts(self) -> dict[str, Any]:
+        """What a W&B table groups and filters by beside the settings: the variant, and where the run runs."""
+        environment = read_json(self._folder.directory / "environment.json") or {}
+        return {
+            "experiment": self._identity.experiment,
+            "variant": self._identity.variant,
+            "environment": environment,
+        }
+
     def _run_id(self) -> str:
         path = self._folder.directory / "tracker.json"
         known = read_json(path)
@@ -95,21 +116,22 @@ class WandbTracker:
 
 
 def choose_mode(mode: str) -> Literal["online", "offline"]:
-    """``online`` or ``offline`` for a configured mode; raises ConfigError where online finds no key."""
+    """``online`` or ``offline`` for a configured mode.
+
+    Raises ConfigError where online finds no key, or one that is none by its form.
+    """
     if mode == "auto":
         wanted = os.environ.get("WANDB_MODE", "online")
         return "online" if wanted == "online" and has_key() else "offline"
-    if mode == "online" and not has_key():
+    if mode == "offline":
+        return "offline"
+    try:
+        found, reason = has_key(), ""
+    except wandb.errors.AuthenticationError as error:
+        found, reason = False, f" ({str(error).rstrip('.')})"
+    if not found:
         raise ConfigError(
-            "tracker.mode=online finds no W&B key: set WANDB_API_KEY, run `wandb login` or use "
+            f"tracker.mode=online finds no W&B key{reason}: set WANDB_API_KEY, run `wandb login` or use "
             "tracker.mode=offline."
         )
-    return "online" if mode == "online" else "offline"
-
-
-def has_key() -> bool:
-    """Whether W&B finds a key, by the look-up that ``wandb.init`` makes, but without asking for one."""
-    host = wandb_setup.singleton().settings.base_url
-    return (
-        wbauth.authenticate_session(host=host, source="lab", prompt=False, update_session=False) is not None
-    )
+    return "online"
