@@ -3,6 +3,7 @@
     python -m experiments.train model=k_exaone scale=nano
     python -m experiments.train model=solar_open model/attention=grouped_differential
     python -m experiments.train -m model=llama,motif_2 seed=0,1
+    python -m experiments.train -m ablation=... hydra.sweeper.dry_run=true
 
 A run folder appears below ``output``; the same command goes on where an interrupted run was, and a finished run is
 read back. ``--help`` lists the groups, ``--cfg job --resolve`` prints what would run.
@@ -11,20 +12,28 @@ read back. ``--help`` lists the groups, ``--cfg job --resolve`` prints what woul
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from experiments.command import run_command
-from lab.config import Config, typed
+from lab.config import Config, fingerprint, typed
+from lab.errors import ConfigError
+from lab.sweep.worker import run_job
 
 
 def train_and_judge(container: DictConfig, overrides: list[str]) -> None:
     """Run one job; prints where the results lie."""
     config: Config = typed(container)
+    if HydraConfig.get().mode is RunMode.MULTIRUN:
+        run_job(config)
+        return
+    if container.ablation is not None:
+        raise ConfigError("ablation can only be set with -m: it names many runs.")
     from lab import job  # torch, once the settings are known to be good
     from lab.trainer.tracker import RunIdentity
 
     experiment = HydraConfig.get().runtime.choices.get("experiment") or "train"
-    variant = f"{config.model.name}-{container.scale.name}-{job.fingerprint(config)}"
+    variant = f"{config.model.name}-{container.scale.name}-{fingerprint(config)}"
     directory = Path(config.output) / (config.name or f"{experiment}/{variant}-s{config.seed}")
     results = job.run(config, directory, RunIdentity(experiment, variant, config.seed))
     bits = ", ".join(f"{language} {value:.3f}" for language, value in results["bits_per_byte"].items())

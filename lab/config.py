@@ -6,6 +6,8 @@ the nearest valid one. Only torch-free modules are imported, so that a typo cost
 """
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +36,7 @@ from lab.model.size import size as size_of_model
 from lab.overrides import compose_container, one_sentence
 from lab.schema import build_typed
 from lab.trainer.config import (
+    FREE_SETTINGS,
     AdamWConfig,
     MuonConfig,
     OptimizerConfig,
@@ -159,3 +162,15 @@ def plain(config: Any) -> dict[str, Any]:
 def from_plain(data: dict[str, Any]) -> Config:
     """The typed configuration that :func:`plain` wrote."""
     return build_typed(Config, data, KINDS)
+
+
+def fingerprint(config: Config) -> str:
+    """Eight hexadecimal digits that differ when any setting differs that could change the weights."""
+    settings = plain(config)
+    for dotted in FREE_SETTINGS:
+        *parents, last = dotted.split(".")
+        node = settings
+        for parent in parents:
+            node = node[parent]
+        node.pop(last, None)
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]

@@ -1,10 +1,15 @@
 """Files that are either whole or not there, and what they hold."""
 
+import fcntl
 import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+from lab.errors import ConfigError
+
+LOCK = ".lock"
 
 
 def write_text(path: Path, text: str) -> None:
@@ -44,3 +49,24 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def lock_folder(directory: Path, kind: str) -> BinaryIO:
+    """The locked lock file of ``directory``; closing it, or the end of the process, unlocks it.
+
+    Raises :class:`ConfigError` where another process is at work in it; ``kind`` says what the folder is of.
+    """
+    file = open(directory / LOCK, "ab+")  # noqa: SIM115 (held while the work lasts)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().decode(errors="replace").strip() or "unknown"
+        file.close()
+        raise ConfigError(
+            f"The {kind} folder {directory} is in use by process {holder}: wait for it or choose another name."
+        ) from None
+    file.truncate(0)
+    file.write(str(os.getpid()).encode())
+    file.flush()
+    return file

@@ -1,7 +1,5 @@
 """One run from one configuration: corpus, model, training, judging, and the folder that records them."""
 
-import hashlib
-import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict
@@ -26,7 +24,7 @@ from lab.trainer.console import ConsoleProgress
 from lab.trainer.loop import Outcome, train
 from lab.trainer.optimizer import build_optimizer
 from lab.trainer.plan import make_plan
-from lab.trainer.run import FREE_SETTINGS, RunFolder
+from lab.trainer.run import RunFolder
 from lab.trainer.schedule import Schedule
 from lab.trainer.tracker import RunIdentity, tracking
 
@@ -50,18 +48,6 @@ def choose_device(name: str) -> torch.device:
             f"device={name} cannot be used here: it can be auto, cpu or a present cuda device."
         ) from error
     return device
-
-
-def fingerprint(config: Config) -> str:
-    """Eight hexadecimal digits that differ when any setting differs that could change the weights."""
-    settings = plain(config)
-    for dotted in FREE_SETTINGS:
-        *parents, last = dotted.split(".")
-        node = settings
-        for parent in parents:
-            node = node[parent]
-        node.pop(last, None)
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def prepare_corpus(config: Config, progress: Callable[[str], None] = print) -> Corpus:

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from lab import job
-from lab.config import Config
+from lab.config import Config, fingerprint
 from lab.data.corpus import Corpus
 from lab.data.loader import stream_tokens
 from lab.evaluation.yardsticks import yardsticks
@@ -42,7 +42,7 @@ def run_race(entries: Sequence[Config], budget: float, console: Console | None =
 def race_folder(entries: Sequence[Config]) -> Path:
     """``<output>/<name>``, or ``<output>/race/<digits>`` that depend on every entry's settings."""
     first = entries[0]
-    prints = sorted(job.fingerprint(config) for config in entries)
+    prints = sorted(fingerprint(config) for config in entries)
     digits = hashlib.sha256(" ".join(prints).encode()).hexdigest()[:8]
     return Path(first.output) / (first.name or f"race/{digits}")
 

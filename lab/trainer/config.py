@@ -11,6 +11,22 @@ PRECISIONS = ("float32", "bfloat16")
 TRACKER_MODES = ("auto", "online", "offline", "disabled")
 
 
+FREE_SETTINGS = (
+    "name",
+    "output",
+    "fresh",
+    "device",
+    "tracker",
+    "evaluation",
+    "trainer.threads",
+    "trainer.log_every",
+    "trainer.keep_checkpoints",
+    "trainer.checkpoint_every_seconds",
+    "trainer.checkpoint_every_steps",
+)
+"""Settings that may change between the parts of one run, because the same weights are aimed at."""
+
+
 def _require_share(key: str, value: float) -> None:
     require(0 <= value <= 1, key, value, "it must lie between 0 and 1")
 
@@ -184,6 +200,24 @@ class TrainerConfig:
     def tokens_per_step(self) -> int:
         """Tokens of one optimiser step."""
         return self.batch_size * self.gradient_accumulation * self.sequence_length
+
+    def steps_within_budget(self, flops_per_step: float) -> int:
+        """Whole steps that the budget pays for, rounded down so that no model exceeds it.
+
+        Raises :class:`ConfigError` where it pays for none.
+        """
+        if self.steps is not None:
+            return self.steps
+        if self.budget_tokens is not None:
+            name, budget, price = "budget_tokens", float(self.budget_tokens), float(self.tokens_per_step)
+        else:
+            assert self.budget_flops is not None
+            name, budget, price = "budget_flops", self.budget_flops, flops_per_step
+        if budget < price:
+            raise ConfigError(
+                f"trainer.{name}={budget:g} does not pay for one step: it must be at least {price:g}."
+            )
+        return int(budget / price)
 
 
 @dataclass

@@ -6,7 +6,6 @@ from typing import Protocol
 
 import torch
 
-from lab.errors import ConfigError
 from lab.trainer.config import TrainerConfig
 from lab.trainer.device import measure_matmul_flops, peak_flops
 from lab.trainer.environment import device_name
@@ -102,7 +101,7 @@ def make_plan(
     """
     flops_per_token = size.flops_per_token_training
     flops = flops_per_token * config.tokens_per_step
-    steps = _steps(config, flops)
+    steps = config.steps_within_budget(flops)
     name = device_name(device)
     speed = measure_matmul_flops(device, config.precision) * EXPECTED_UTILISATION
     return Plan(
@@ -120,21 +119,6 @@ def make_plan(
         peak_flops=peak_flops(name, config.precision),
         estimated_seconds=steps * flops / speed,
     )
-
-
-def _steps(config: TrainerConfig, flops_per_step: float) -> int:
-    if config.steps is not None:
-        return config.steps
-    if config.budget_tokens is not None:
-        name, budget, price = "budget_tokens", float(config.budget_tokens), float(config.tokens_per_step)
-    else:
-        assert config.budget_flops is not None
-        name, budget, price = "budget_flops", config.budget_flops, flops_per_step
-    if budget < price:
-        raise ConfigError(
-            f"trainer.{name}={budget:g} does not pay for one step: it must be at least {price:g}."
-        )
-    return int(budget / price)
 
 
 def _batch(config: TrainerConfig) -> str:

@@ -1,7 +1,5 @@
 """Run folders: a run stands alone in a folder that one process at a time may write."""
 
-import fcntl
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,26 +11,10 @@ import torch
 import yaml
 
 from lab.errors import ConfigError
-from lab.files import read_json, write_json, write_text
+from lab.files import LOCK, lock_folder, read_json, write_json, write_text
+from lab.trainer.config import FREE_SETTINGS
 from lab.trainer.environment import describe_environment
 from lab.trainer.metrics import MetricsFile
-
-LOCK = ".lock"
-
-FREE_SETTINGS = (
-    "name",
-    "output",
-    "fresh",
-    "device",
-    "tracker",
-    "evaluation",
-    "trainer.threads",
-    "trainer.log_every",
-    "trainer.keep_checkpoints",
-    "trainer.checkpoint_every_seconds",
-    "trainer.checkpoint_every_steps",
-)
-"""Settings that may change between the parts of one run, because the same weights are aimed at."""
 
 
 class RunFolder:
@@ -58,7 +40,7 @@ class RunFolder:
         """
         with _writable(directory):
             directory.mkdir(parents=True, exist_ok=True)
-            lock = _lock(directory)
+            lock = lock_folder(directory, "run")
         try:
             with _writable(directory):
                 if fresh:
@@ -114,24 +96,6 @@ def _writable(directory: Path) -> Iterator[None]:
             f"The run folder {directory} cannot be written ({error.strerror}): "
             "set output to a directory where this user may write and the disk has room."
         ) from error
-
-
-def _lock(directory: Path) -> BinaryIO:
-    """The locked lock file; the system unlocks it when the process ends, however it ends."""
-    file = open(directory / LOCK, "ab+")  # noqa: SIM115 (held for the whole run)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        holder = file.read().decode(errors="replace").strip() or "unknown"
-        file.close()
-        raise ConfigError(
-            f"The run folder {directory} is in use by process {holder}: wait for it or choose another name."
-        ) from None
-    file.truncate(0)
-    file.write(str(os.getpid()).encode())
-    file.flush()
-    return file
 
 
 def _empty(directory: Path) -> None:
