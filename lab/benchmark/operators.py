@@ -1,0 +1,177 @@
+"""Every operator of ``lab/kernels`` at sizes of a training step: forward, and backward where there is one.
+
+Each entry of :data:`SIZES` gives shapes a name; a builder makes the inputs and the call and says what the equation costs.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from lab.benchmark.case import Case
+from lab.benchmark.machine import fastest_shape
+from lab.kernels.attention import AttentionMask, attention
+from lab.kernels.cross_entropy import linear_cross_entropy
+from lab.kernels.experts import expert_feed_forward
+from lab.kernels.kimi_delta import kimi_delta
+from lab.kernels.poly_norm import poly_norm
+from lab.kernels.registry import use_path
+from lab.kernels.rms_norm import rms_norm
+from lab.kernels.rotary import rotary_table, rotate
+from lab.kernels.short_convolution import short_convolution
+from lab.kernels.sinkhorn import sinkhorn
+from lab.trainer.device import DTYPES
+
+BACKWARD = 2
+"""FLOPs of a backward pass in those of the forward pass: a product has two gradients."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A call and its differentiable inputs; ``flops`` of the forward pass, ``bytes`` of inputs and result."""
+
+    call: Callable[..., Tensor]
+    inputs: Sequence[Tensor]
+    flops: float
+
+
+def _normal(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+def _attention(B: int, T: int, H: int, K: int, d: int, window: int | None = None) -> Work:
+    positions = torch.arange(T).expand(B, T).contiguous()
+    mask = AttentionMask(positions, positions, window=window)
+    keys = T / 2 if window is None else min(window, T / 2)
+    inputs = [_normal(B, T, H, d), _normal(B, T, K, d), _normal(B, T, K, d)]
+    return Work(lambda q, k, v: attention(q, k, v, mask, d**-0.5), inputs, 4 * B * T * keys * H * d)
+
+
+def _cross_entropy(N: int, D: int, V: int) -> Work:
+    targets = torch.randint(V, (N,), generator=torch.Generator().manual_seed(0))
+    inputs = [_normal(N, D), 0.02 * _normal(V, D)]
+    return Work(lambda h, w: linear_cross_entropy(h, w, targets), inputs, 2 * N * D * V)
+
+
+def _experts(N: int, D: int, F: int, E: int, k: int) -> Work:
+    scores = torch.rand(N, E, generator=torch.Generator().manual_seed(0))
+    weights, indices = scores.topk(k, dim=-1)
+    inputs = [_normal(N, D), weights, 0.02 * _normal(E, 2 * F, D), 0.02 * _normal(E, D, F)]
+
+    def call(x: Tensor, w: Tensor, w_in: Tensor, w_out: Tensor) -> Tensor:
+        return expert_feed_forward(x, indices, w, w_in, w_out, lambda g, u, _: functional.silu(g) * u)
+
+    return Work(call, inputs, 2 * N * k * 3 * D * F)
+
+
+def _kimi_delta(B: int, T: int, H: int, d: int) -> Work:
+    q, k, v = (_normal(B, T, H, d) for _ in range(3))
+    inputs = [
+        functional.normalize(q, dim=-1),
+        functional.normalize(k, dim=-1),
+        v,
+        -functional.softplus(_normal(B, T, H, d)),
+        torch.sigmoid(_normal(B, T, H)),
+    ]
+    return Work(lambda *x: kimi_delta(*x)[0], inputs, 7 * B * T * H * d * d)
+
+
+def _poly_norm(N: int, F: int) -> Work:
+    inputs = [_normal(N, F), _normal(N, F), torch.full((3,), 1 / 3), torch.zeros(1)]
+    return Work(lambda g, u, w, b: poly_norm(g, u, w, b, 1e-6), inputs, 12 * N * F)
+
+
+def _rms_norm(N: int, D: int) -> Work:
+    return Work(lambda x, w: rms_norm(x, w, 1e-6), [_normal(N, D), torch.ones(D)], 4 * N * D)
+
+
+def _rotary(B: int, T: int, H: int, d: int) -> Work:
+    frequencies = 10_000.0 ** (-torch.arange(0, d, 2) / d)
+    cos, sin = rotary_table(frequencies, torch.arange(T).expand(B, T))
+    return Work(lambda x: rotate(x, cos, sin), [_normal(B, T, H, d)], 3 * B * T * H * d)
+
+
+def _short_convolution(B: int, T: int, C: int, w: int) -> Work:
+    return Work(
+        lambda x, weight: short_convolution(x, weight)[0],
+        [_normal(B, T, C), _normal(C, w)],
+        2 * B * T * C * w,
+    )
+
+
+def _sinkhorn(N: int, S: int, iterations: int) -> Work:
+    return Work(lambda x: sinkhorn(x, iterations), [_normal(N, S, S)], 4 * N * S * S * iterations)
+
+
+BUILDERS: dict[str, Callable[..., Work]] = {
+    "attention": _attention,
+    "cross_entropy": _cross_entropy,
+    "experts": _experts,
+    "kimi_delta": _kimi_delta,
+    "poly_norm": _poly_norm,
+    "rms_norm": _rms_norm,
+    "rotary": _rotary,
+    "short_convolution": _short_convolution,
+    "sinkhorn": _sinkhorn,
+}
+
+SIZES: dict[str, tuple[str, Mapping[str, Any]]] = {
+    "attention, causal": ("attention", {"B": 8, "T": 512, "H": 8, "K": 2, "d": 32}),
+    "attention, window 128, 2k tokens": (
+        "attention",
+        {"B": 2, "T": 2048, "H": 8, "K": 2, "d": 32, "window": 128},
+    ),
+    "attention, window 128, 8k tokens": (
+        "attention",
+        {"B": 1, "T": 8192, "H": 4, "K": 2, "d": 32, "window": 128},
+    ),
+    "cross-entropy, 16k words": ("cross_entropy", {"N": 4096, "D": 256, "V": 16_384}),
+    "experts, 4 of 32": ("experts", {"N": 4096, "D": 256, "F": 128, "E": 32, "k": 4}),
+    "Kimi delta, 512 tokens": ("kimi_delta", {"B": 8, "T": 512, "H": 4, "d": 64}),
+    "Kimi delta, 4k tokens": ("kimi_delta", {"B": 1, "T": 4096, "H": 4, "d": 64}),
+    "PolyNorm": ("poly_norm", {"N": 4096, "F": 768}),
+    "RMSNorm": ("rms_norm", {"N": 4096, "D": 256}),
+    "rotary": ("rotary", {"B": 8, "T": 512, "H": 8, "d": 32}),
+    "short convolution": ("short_convolution", {"B": 8, "T": 512, "C": 256, "w": 4}),
+    "Sinkhorn": ("sinkhorn", {"N": 4096, "S": 4, "iterations": 20}),
+}
+"""Name of a measurement -> operator and shapes, at the sizes of :data:`lab.benchmark.peers.SIZE`."""
+
+
+def operator_case(size: str, path: str | None, precision: str = "float32") -> Case:
+    """Forward and backward of one operator by one path, None = the one it chooses.
+
+    ``bytes`` among the facts is the least that must be read and written.
+    """
+    operator, shapes = SIZES[size]
+    work = BUILDERS[operator](**shapes)
+    dtype = DTYPES[precision]
+    leaves = [x.to(dtype).requires_grad_() for x in work.inputs]
+    with use_path(operator, path) if path else nullcontext():
+        incoming = torch.ones_like(work.call(*leaves).detach())
+
+    def run() -> None:
+        with use_path(operator, path) if path else nullcontext():
+            y = work.call(*leaves)
+        torch.autograd.grad(y, leaves, incoming)
+
+    moved = (
+        3 * sum(x.numel() * x.element_size() for x in leaves) + 2 * incoming.numel() * incoming.element_size()
+    )
+    return Case(run, flops=(1 + BACKWARD) * work.flops, facts={"bytes": moved})
+
+
+def matmul_case(precision: str = "float32", repeats: int = 10) -> Case:
+    """Products at the fastest of :data:`lab.benchmark.machine.PEAK_SHAPES`: the machine's limit, timed like a case."""
+    m, k, n = fastest_shape(precision)
+    a, b = _normal(m, k).to(DTYPES[precision]), _normal(n, k).to(DTYPES[precision])
+
+    def run() -> None:
+        for _ in range(repeats):
+            torch.mm(a, b.T)
+
+    return Case(run, flops=2 * m * k * n * repeats, facts={"shape": [m, k, n]})
