@@ -48,6 +48,13 @@ class Comparison:
     p_flips: float | None = None
 
     @property
+    def tested(self) -> tuple[float, float, float, float]:
+        """``low``, ``high``, ``p`` and ``p_corrected`` of a comparison that could be tested."""
+        found = (self.low, self.high, self.p, self.p_corrected)
+        low, high, p, p_corrected = (number for number in found if number is not None)
+        return low, high, p, p_corrected
+
+    @property
     def shown(self) -> bool:
         """Whether the difference is more than chance would often make: corrected p below 0.05."""
         return self.p_corrected is not None and self.p_corrected < SIGNIFICANT

@@ -44,6 +44,11 @@ KNOWN = {
 _SPARE = (("#8a6d00", "#d9bd4a"), ("#6a4bc4", "#b39bf5"), ("#4d7a1f", "#9ccb62"), ("#8a4b3c", "#d99a8a"))
 
 
+def palette() -> list[tuple[str, str]]:
+    """Colours for light and dark paper that are told apart: the makers' first, then the spare ones."""
+    return [(one.light, one.dark) for one in KNOWN.values() if not one.dash] + list(_SPARE)
+
+
 def identities(keys: Sequence[str]) -> dict[str, Identity]:
     """An identity for each key in ``keys``; unknown ones get spare colours in alphabetical order."""
     unknown = sorted(key for key in keys if key not in KNOWN)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lab.report.race import Race, Standing
+from lab.report.contenders import Identity
+from lab.report.race import Race
 from lab.report.runs import Run
 
 GRID_POINTS = 140
@@ -30,9 +31,9 @@ class Band:
 
 @dataclass(frozen=True)
 class Curve(Band):
-    """The band of a contender's runs."""
+    """The band of what ``identity`` names: a contender, or a variant of a sweep."""
 
-    standing: Standing
+    identity: Identity
 
     def at(self, flops: np.ndarray) -> np.ndarray:
         return np.interp(flops, self.flops, self.mean)
@@ -44,7 +45,7 @@ def learning_curves(race: Race) -> list[Curve]:
     A run that stopped short of the contender's others is left out, so that it doesn't cut their curve.
     """
     bands = [(standing, seed_band(standing.runs)) for standing in race.standings]
-    return [Curve(**vars(band), standing=standing) for standing, band in bands if band is not None]
+    return [Curve(**vars(band), identity=standing.identity) for standing, band in bands if band is not None]
 
 
 def seed_band(runs: Sequence[Run]) -> Band | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lab.report.race import Race
+from lab.report.contenders import Identity
 from lab.report.sheet import NAMES, WIDE, Sheet, name_rows, series_colour, spread_apart, text_width
 from lab.report.svg import Ink, belongs_to
 
@@ -41,15 +41,18 @@ class DotPanel:
     write: Callable[[float], str]
 
 
-def dot_figure(race: Race, panels: Sequence[DotPanel], width: int, ink: Ink) -> Figure | None:
-    """Panels of dots, side by side on a desk and beneath each other on a phone, one row a contender."""
+def dot_figure(
+    identities: Sequence[Identity], panels: Sequence[DotPanel], width: int, ink: Ink
+) -> Figure | None:
+    """Panels of dots, side by side on a desk and beneath each other on a phone, one row an identity."""
     from matplotlib.ticker import MaxNLocator
 
-    shown = [s.identity for s in race.standings if any(s.key in panel.dots for panel in panels)]
+    shown = [identity for identity in identities if any(identity.key in panel.dots for panel in panels)]
     if not shown:
         return None
     wide = width == WIDE
-    names, head, foot, between = NAMES[width], 56, 46, 34
+    names = max(NAMES[width], *(text_width(identity.title) + 12 for identity in shown))
+    head, foot, between = 56, 46, 34
     height = ROW * len(shown)
     block = head + height + foot
     sheet = Sheet(width, block if wide else block * len(panels), ink)

@@ -7,7 +7,7 @@ a matplotlib figure, or None where the race has nothing to show. :func:`draw` tu
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -22,22 +22,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Draw = Callable[[Race, int, Ink], "Figure | None"]
+Subject = TypeVar("Subject")
+Draw = Callable[[Subject, int, Ink], "Figure | None"]
 
 LAST_STRETCH = 2 / 3  # where the second panel of the loss figure begins, as a share of the FLOPs
 LONGEST_CONTEXT = 131_072
 REACH = 1.5  # a yardstick farther from the dots than this times their extent is named beyond the panel's edge
 
 
-def draw(figure: Draw, race: Race, identifier: str, label: str) -> dict[str, str]:
-    """The figure as SVG: ``{"wide": ..., "narrow": ...}``, empty where the race has nothing to show."""
+def draw(figure: Draw[Subject], subject: Subject, identifier: str, label: str) -> dict[str, str]:
+    """The figure of a race or a sweep as SVG: ``{"wide": ..., "narrow": ...}``, empty where it has nothing to show."""
     from matplotlib import rc_context
 
     drawings = {}
     for name, width in (("wide", WIDE), ("narrow", NARROW)):
         ink = Ink()
         with rc_context(settings(ink)):
-            drawn = figure(race, width, ink)
+            drawn = figure(subject, width, ink)
             if drawn is None:
                 return {}
             drawings[name] = inline(drawn, ink, f"{identifier}-{name}", label)
@@ -46,7 +47,11 @@ def draw(figure: Draw, race: Race, identifier: str, label: str) -> dict[str, str
 
 def loss_figure(race: Race, width: int, ink: Ink) -> Figure | None:
     """Training loss in bits per token against FLOPs: the whole run (log scale) and its last third."""
-    curves = learning_curves(race)
+    return curve_figure(learning_curves(race), width, ink)
+
+
+def curve_figure(curves: Sequence[Curve], width: int, ink: Ink) -> Figure | None:
+    """Curves with the bands of their seeds: the whole run, and its last third with the names at the ends."""
     if not curves:
         return None
     wide = width == WIDE
@@ -69,7 +74,7 @@ def loss_figure(race: Race, width: int, ink: Ink) -> Figure | None:
     ticks = np.linspace(LAST_STRETCH * end, end, 3)
     last.set_xticks(ticks, [formats.flops(tick) for tick in ticks])
     last.xaxis.get_majorticklabels()[-1].set_horizontalalignment("right")
-    ends = [(curve.standing.identity, curve.flops[-1], curve.mean[-1], "") for curve in curves]
+    ends = [(curve.identity, curve.flops[-1], curve.mean[-1], "") for curve in curves]
     name_ends(last, [named for named in ends if named[1] > LAST_STRETCH * end], ink)
     for identity, flops, bits, _ in ends:
         if flops <= LAST_STRETCH * end:
@@ -96,7 +101,7 @@ def language_figure(race: Race, width: int, ink: Ink) -> Figure | None:
         }
         if dots:
             panels.append(DotPanel(title, "bits per byte", dots, lines, REACH, formats.decimal))
-    return dot_figure(race, panels, width, ink)
+    return dot_figure([standing.identity for standing in race.standings], panels, width, ink)
 
 
 def probe_figure(race: Race, width: int, ink: Ink) -> Figure | None:
@@ -114,7 +119,7 @@ def probe_figure(race: Race, width: int, ink: Ink) -> Figure | None:
             panels.append(
                 DotPanel(title, "% correct", dots, {"chance": chance}, np.inf, lambda x: f"{x:.0f}%")
             )
-    return dot_figure(race, panels, width, ink)
+    return dot_figure([standing.identity for standing in race.standings], panels, width, ink)
 
 
 def cache_figure(race: Race, width: int, ink: Ink) -> Figure | None:
@@ -157,7 +162,7 @@ def cache_figure(race: Race, width: int, ink: Ink) -> Figure | None:
 
 def _loss_panel(panel: Axes, curves: Sequence[Curve], ink: Ink, start: float) -> None:
     for curve in curves:
-        identity, shown = curve.standing.identity, curve.flops >= start
+        identity, shown = curve.identity, curve.flops >= start
         colour = series_colour(ink, identity)
         if curve.num_runs > 1:
             panel.fill_between(

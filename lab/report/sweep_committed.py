@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from lab.report.sweep_jobs import SECONDS_PER_HOUR, Job, Sweep
 
 RESULTS_FILE, CURVES_FILE = "results.csv", "curves.csv"
 JOB_COLUMNS = ("variant", "option", "phase", "seed", "run", "fingerprint", "state", "step", "steps", "error")
-RUN_COLUMNS = ("revision", "threads", "training.seconds")
+RUN_COLUMNS = ("revision", "threads", "seconds")
 FIGURES = ("bits_per_byte", "size", "training")  # sections of results.json that are kept whole
 CURVE_POINTS = 120
 CURVE_COLUMNS = ("variant", "runs", "flops", "mean", "low", "high")
@@ -36,7 +36,7 @@ def is_committed(folder: Path) -> bool:
     return (folder / RESULTS_FILE).is_file()
 
 
-def write_committed(sweep: Sweep, folder: Path) -> None:
+def write_committed(sweep: Sweep, folder: Path) -> list[Path]:
     """Write ``sweep.json``, ``results.csv`` and ``curves.csv``; a folder that stands is brought up to date.
 
     Raises ConfigError where the folder holds the results of another sweep.
@@ -47,6 +47,7 @@ def write_committed(sweep: Sweep, folder: Path) -> None:
     write_text(folder / RESULTS_FILE, _results(sweep))
     write_text(folder / CURVES_FILE, _curves(sweep.bands))
     write_json(folder / "sweep.json", record)
+    return [folder / name for name in (RESULTS_FILE, CURVES_FILE, "sweep.json")]
 
 
 def recorded_runs(folder: Path) -> dict[str, Run]:
@@ -72,12 +73,12 @@ def recorded_bands(folder: Path) -> dict[str, Band]:
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             points.setdefault(row["variant"], []).append(row)
-    return {
-        variant: Band(
-            *(np.array([float(row[key]) for row in rows]) for key in CURVE_COLUMNS[2:]), int(rows[0]["runs"])
-        )
-        for variant, rows in points.items()
-    }
+    return {variant: _band(rows) for variant, rows in points.items()}
+
+
+def _band(rows: Sequence[Mapping[str, str]]) -> Band:
+    flops, mean, low, high = (np.array([float(row[key]) for row in rows]) for key in CURVE_COLUMNS[2:])
+    return Band(flops, mean, low, high, int(rows[0]["runs"]))
 
 
 def _refuse_other_sweep(sweep: Sweep, folder: Path) -> None:
@@ -100,11 +101,8 @@ def _results(sweep: Sweep) -> str:
     figures = [
         key
         for key in known
-        if key not in RUN_COLUMNS
-        and (
-            key.partition(".")[0] in FIGURES
-            or any(key == name or key.startswith(f"{name}.") for name in shown)
-        )
+        if key.partition(".")[0] in FIGURES
+        or any(key == name or key.startswith(f"{name}.") for name in shown)
     ]
     rows = [[*_job_cells(job), *(job.figures.get(key) for key in figures)] for job in sweep.jobs]
     return _csv((*JOB_COLUMNS, *RUN_COLUMNS, *figures), rows)
@@ -144,9 +142,7 @@ def _csv(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
 def _recorded_run(folder: Path, row: Mapping[str, str]) -> Run:
     """A run as its row remembers it: no configuration, no log."""
     figures = {
-        key: float(value)
-        for key, value in row.items()
-        if value and key not in (*JOB_COLUMNS, "revision", "threads")
+        key: float(value) for key, value in row.items() if value and key not in (*JOB_COLUMNS, *RUN_COLUMNS)
     }
     return Run(
         folder=folder / row["run"],
@@ -160,6 +156,7 @@ def _recorded_run(folder: Path, row: Mapping[str, str]) -> Run:
         environment={"git": {"revision": row["revision"]}, "threads": int(row["threads"])},
         architecture={},
         problems=(),
+        job={"seconds": float(row["seconds"])},
     )
 
 

@@ -56,11 +56,11 @@ class Job:
 
     @cached_property
     def core_hours(self) -> float:
-        """Training seconds times threads, in hours; of an unfinished run, as far as its log goes."""
+        """Seconds of the job, judging included, times threads, in hours; of one that doesn't say, of its training."""
         if self.run is None:
             return 0.0
         threads = int(self.run.environment.get("threads") or 1)
-        seconds = flatten(self.run.results).get("training.seconds")
+        seconds = self.run.job.get("seconds") or flatten(self.run.results).get("training.seconds")
         if seconds is None:
             metrics = self.run.metrics
             seconds = float(metrics["seconds"].max()) if "seconds" in metrics else 0.0
@@ -171,7 +171,12 @@ class Sweep:
             raise ConfigError(
                 f"metric={key} is in no results.json of {self.folder}: the nearest is {near[0]}."
             )
-        return sorted(leaves, key=lambda name: (0, float(name), name) if _is_number(name) else (1, 0.0, name))
+        return sorted(leaves, key=lambda name: (0, float(name), name) if is_number(name) else (1, 0.0, name))
+
+    @property
+    def mappings(self) -> list[str]:
+        """Those of the further metrics that are mappings, such as a figure by length of context."""
+        return [key for key in self.also if self.entries(key)]
 
     @cached_property
     def bands(self) -> Mapping[str, Band]:
@@ -227,7 +232,8 @@ def _listed(names: tuple[str, ...] | list[str], at_most: int = 6) -> str:
     return ", ".join(names[:at_most]) + (f" and {more} more" if more > 0 else "")
 
 
-def _is_number(name: str) -> bool:
+def is_number(name: str) -> bool:
+    """Whether a mapping's key is a finite number, such as a length."""
     try:
         return math.isfinite(float(name))
     except ValueError:

@@ -146,14 +146,8 @@ def _refuse_duplicates(folder: Path, jobs: list[Job]) -> None:
 
 
 def _run(folder: Path, fingerprint: str) -> Run | None:
-    """The job's run; raises ConfigError where the folder holds a run of other settings."""
+    """The job's run; None where it hasn't begun, which a run of other settings in its folder doesn't change."""
     if not folder.is_dir():
         return None
     run = read_run(folder)
-    ran = run.job.get("fingerprint", fingerprint)
-    if ran != fingerprint:
-        raise ConfigError(
-            f"{folder} is a run of other settings ({ran}) than its sweep's ({fingerprint}): run the sweep again, or "
-            "choose another name for it."
-        )
-    return run
+    return run if run.job.get("fingerprint", fingerprint) == fingerprint else None
