@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.report import formats
+from lab.report.language import Text
 from lab.report.race import LANGUAGES, Race
 from lab.report.runs import flatten
 
@@ -16,16 +17,20 @@ DIGEST_LENGTH = 12  # hexadecimal digits of a source's sha256 that are shown
 
 @dataclass(frozen=True)
 class Grid:
-    """A table of texts; the first column names the row, columns of numbers stand to the right."""
+    """A table of texts; the first column names the row, columns of numbers stand to the right.
+
+    Those are the columns ``right``, and those whose headings name amounts.
+    """
 
     title: str
     header: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[str | Text]]
+    right: Sequence[int] = ()
 
     @property
     def numeric(self) -> frozenset[int]:
-        """Columns that hold amounts, by their headings."""
-        return frozenset(
+        """Columns that are set to the right."""
+        return frozenset(self.right) | frozenset(
             index
             for index, name in enumerate(self.header)
             if name.rpartition(" ")[2] in ("documents", "text", "tokens")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,18 @@ PAGE = Path(__file__).parent / "page"  # templates, style sheet and scripts
 
 
 def render(
-    template: str, identities: Iterable[Identity], scripts: Iterable[str] = ("script.js",), **values: Any
+    template: str,
+    identities: Iterable[Identity],
+    scripts: Iterable[str] = ("script.js",),
+    shown: Callable[[Any], Any] = str,
+    spoken: Callable[[Any], Any] = str,
+    **values: Any,
 ) -> str:
     """The page that ``template`` makes of ``values``, with the colours of ``identities`` and its scripts.
 
-    Every value is escaped, unless it is a ``markupsafe.Markup``; a value that the template misses is an error.
+    Headings and notes of tables pass through ``shown``, their cells and all else that a page says in more than one
+    language through ``spoken``. Every value is escaped, unless it is a ``markupsafe.Markup``; a value that the
+    template misses is an error.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
@@ -33,6 +40,7 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters |= {"shown": shown, "spoken": spoken}
     return environment.get_template(template).render(
         style=Markup(_read("style.css") + _series_colours(identities)),
         script=Markup("\n".join(_read(name) for name in scripts)),
