@@ -1,14 +1,18 @@
 """The sovereign-model laboratory's public face.
 
-Three lines in a notebook::
+Three lines in a notebook, and two more::
 
     import lab
     config = lab.compose(["model=k_exaone", "scale=nano"])
     model = lab.build(config)
 
+    run = lab.train(config, steps=50)
+    run
+
 Names are imported when first used, so that composing a configuration does not load torch.
 """
 
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -19,7 +23,8 @@ _FACE = {
     "build": "lab.face:build",
     "load": "lab.face:load",
     "size": "lab.config:size",
-    "runs": "lab.report.runs:runs",
+    "runs": "lab.notebook:runs",
+    "train": "lab.face:train",
 }
 
 __all__ = sorted(_FACE)
@@ -29,7 +34,16 @@ def __getattr__(name: str) -> Any:
     if name not in _FACE:
         raise AttributeError(f"module 'lab' has no attribute {name!r}")
     module, attribute = _FACE[name].split(":")
+    if "IPython" in sys.modules:
+        _show_in_ipython()
     return getattr(import_module(module), attribute)
+
+
+def _show_in_ipython() -> None:
+    """Have a running IPython show our objects as tables; whoever only imports :mod:`lab` changes nothing."""
+    shell = sys.modules["IPython"].get_ipython()
+    if shell is not None:
+        import_module("lab.report.display").show_in(shell)
 
 
 def __dir__() -> list[str]:

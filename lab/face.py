@@ -1,21 +1,29 @@
-"""Behind :mod:`lab`: build a model, or load a trained one."""
+"""Behind :mod:`lab`: build a model, train it, or load a trained one."""
 
+import signal
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
-from lab.config import KINDS, Config, from_plain
+from lab import job
+from lab.config import KINDS, Config, fingerprint, from_plain
 from lab.data.corpus import corpus_directory
 from lab.data.tokenizer import Tokenizer
 from lab.errors import ConfigError
 from lab.job import cache_directory
+from lab.live import LiveCurve, kernel_undisturbed
 from lab.model.checkpoint.companions import token_ids
 from lab.model.checkpoint.reader import Checkpoint, decoder_of, open_ours, open_released
 from lab.model.checkpoint.writer import OUR_CONFIG
 from lab.model.config import ModelConfig
 from lab.model.decoder import Decoder, initialise
+from lab.notebook import REPOSITORY, in_notebook, located
+from lab.report.runs import Run, read_run
 from lab.schema import build_typed
 from lab.trainer.checkpoint import newest_checkpoint
+from lab.trainer.stop import TrainingInterrupted
+from lab.trainer.tracker import RunIdentity
 
 RUN_CONFIG = "config.yaml"
 
@@ -25,9 +33,38 @@ def build(config: Config) -> Decoder:
     return initialise(Decoder(config.model), config.seed)
 
 
+def train(config: Config, steps: int | None = None) -> Run:
+    """Train and judge ``config``, ``steps`` long if given, and read its run folder back.
+
+    The folder is ``<output>/<name>``, or ``<output>/notebook/<model>-<hash of the settings>-s<seed>``; a relative
+    ``output`` counts from the repository, so that the runs of notebooks lie beside those of commands. In a notebook
+    the loss is drawn as it falls, elsewhere lines are printed. A finished run is read back. Interrupting ends with a
+    checkpoint and a :class:`KeyboardInterrupt`; the same call goes on from there. Raises :class:`ConfigError` for
+    settings that cannot be used, ``TrainingFailed`` where training cannot go on.
+    """
+    if steps is not None:
+        trainer = replace(config.trainer, steps=steps, budget_flops=None, budget_tokens=None)
+        config = replace(config, trainer=trainer)
+    variant = f"{config.model.name}-{fingerprint(config)}"
+    folder = REPOSITORY / config.output / (config.name or f"notebook/{variant}-s{config.seed}")
+    progress = LiveCurve() if in_notebook() else None
+    with kernel_undisturbed():
+        try:
+            job.run(config, folder, RunIdentity("notebook", variant, config.seed), progress=progress)
+        except TrainingInterrupted as stop:
+            if stop.code != 128 + signal.SIGINT:
+                raise
+            # A notebook knows this one: it stops "run all", and the kernel lives on.
+            raise KeyboardInterrupt(stop.sentence) from None
+    return read_run(folder)
+
+
 def load(directory: str | Path) -> Decoder:
-    """The model of a checkpoint folder in float32 on the CPU; see :func:`open_checkpoint` for what it may hold."""
-    return decoder_of(open_checkpoint(directory))
+    """The model of a checkpoint folder in float32 on the CPU; see :func:`open_checkpoint` for what it may hold.
+
+    A relative ``directory`` may also be one of the repository.
+    """
+    return decoder_of(open_checkpoint(located(directory)))
 
 
 def load_with_tokenizer(directory: str | Path) -> tuple[Decoder, Tokenizer]:

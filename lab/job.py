@@ -56,11 +56,16 @@ def prepare_corpus(config: Config, progress: Callable[[str], None] = print) -> C
 
 
 def run(
-    config: Config, directory: Path, identity: RunIdentity, corpus: Corpus | None = None
+    config: Config,
+    directory: Path,
+    identity: RunIdentity,
+    corpus: Corpus | None = None,
+    progress: Callback | None = None,
 ) -> dict[str, Any]:
     """Train and judge ``config`` in ``directory``; returns what ``results.json`` says.
 
-    A finished run is read back, an interrupted one goes on where it was, ``config.fresh`` starts again. Raises
+    A finished run is read back, an interrupted one goes on where it was, ``config.fresh`` starts again;
+    ``progress`` shows how it goes, by default on the console. Raises
     :class:`ConfigError` for settings that cannot be used, ``TrainingFailed`` where training cannot go on.
     """
     corpus = corpus or prepare_corpus(config)
@@ -79,7 +84,8 @@ def run(
         folder.write_json("architecture.json", architecture(config.model))
         with tracking(config.tracker, folder, identity, tracked_settings(config)) as tracker:
             model = initialise(Decoder(config.model), config.seed).to(device)
-            outcome = train_model(config, model, corpus, folder, [TrackerLog(tracker)])
+            watchers = [progress or ConsoleProgress(), TrackerLog(tracker)]
+            outcome = train_model(config, model, corpus, folder, watchers)
             results = {"contender": config.model.name, "seed": config.seed, "evaluation": judged_by}
             results |= judge(model, corpus, config.evaluation, config.trainer.sequence_length)
             results |= training_figures(outcome, size(config))
@@ -93,7 +99,7 @@ def run(
 def train_model(
     config: Config, model: Decoder, corpus: Corpus, folder: RunFolder, callbacks: list[Callback]
 ) -> Outcome:
-    """Train ``model`` by ``config`` in an open run folder; the plan is printed before the first step."""
+    """Train ``model`` by ``config`` in an open run folder, with ``callbacks`` beside those that every run has."""
     torch.manual_seed(config.seed)
     device = next(model.parameters()).device
     if config.trainer.threads is not None:
@@ -105,7 +111,7 @@ def train_model(
         trainer, size(config), optimizer.state_bytes(), device, rehearse(model, trainer.sequence_length)
     )
     schedule = Schedule(config.schedule, plan.steps)
-    standard = [ConsoleProgress(), MetricsLog(), StatusFile(), Checkpoints()]
+    standard = [MetricsLog(), StatusFile(), Checkpoints()]
     return train(model, loader, plan, optimizer, schedule, folder, trainer, [*standard, *callbacks])
 
 

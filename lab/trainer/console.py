@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.live import Live
@@ -15,6 +16,20 @@ SECONDS_BETWEEN_LINES = 5.0
 SECONDS_BETWEEN_REFRESHES = 0.25
 
 
+@dataclass(frozen=True)
+class Pace:
+    """Where this process began: the step it went on from, and the seconds trained before."""
+
+    step: int = 0
+    seconds: float = 0.0
+
+    def remaining(self, training: Training) -> float:
+        """Seconds to go at the mean pace of this process."""
+        progress = training.progress
+        pace = (progress.seconds - self.seconds) / max(1, progress.step - self.step)
+        return pace * (training.plan.steps - progress.step)
+
+
 class ConsoleProgress(Callback):
     """Prints the plan, then step, loss, learning rate, speed and time to go."""
 
@@ -22,11 +37,11 @@ class ConsoleProgress(Callback):
         self._console = console or Console(highlight=False)
         self._live: Live | None = None
         self._shown = float("-inf")
-        self._start = (0, 0.0)
+        self._pace = Pace()
 
     def on_start(self, training: Training) -> None:
         progress = training.progress
-        self._start = (progress.step, progress.seconds)
+        self._pace = Pace(progress.step, progress.seconds)
         self._console.print(Text(training.plan.text()), soft_wrap=True)
         if progress.step:
             self._console.print(f"going on after step {progress.step:,} of {training.plan.steps:,}")
@@ -41,7 +56,9 @@ class ConsoleProgress(Callback):
             return
         self._shown = time.monotonic()
         line = Text(
-            progress_line(training, metrics, self._remaining(training)), no_wrap=True, overflow="ellipsis"
+            progress_line(training, metrics, self._pace.remaining(training)),
+            no_wrap=True,
+            overflow="ellipsis",
         )
         if self._live:
             self._live.update(line, refresh=True)
@@ -54,12 +71,6 @@ class ConsoleProgress(Callback):
             self._live = None
         if isinstance(error, TrainingInterrupted):
             self._console.print(error.sentence, soft_wrap=True)
-
-    def _remaining(self, training: Training) -> float:
-        """Seconds to go at the mean pace of this process."""
-        progress, (step, seconds) = training.progress, self._start
-        pace = (progress.seconds - seconds) / max(1, progress.step - step)
-        return pace * (training.plan.steps - progress.step)
 
 
 def progress_line(training: Training, metrics: Mapping[str, float], remaining: float) -> str:
