@@ -9,7 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from lab.errors import ConfigError
-from lab.overrides import CONF, compose_container, readable
+from lab.overrides import CONF, compose_container, first_of_lists, readable
 
 
 def run_command(task: Callable[[DictConfig, list[str]], None], root: str = "config") -> None:
@@ -23,10 +23,11 @@ def run_command(task: Callable[[DictConfig, list[str]], None], root: str = "conf
         with ends_in_a_sentence():
             task(container, list(HydraConfig.get().overrides.task))
 
-    if not {"-m", "--multirun"} & set(sys.argv):
-        with ends_in_a_sentence():
-            sys.argv[1:] = [readable(word) if is_override(word) else word for word in sys.argv[1:]]
-            compose_container([word for word in sys.argv[1:] if is_override(word)], root)
+    with ends_in_a_sentence():
+        sys.argv[1:] = [readable(word) if is_override(word) else word for word in sys.argv[1:]]
+        overrides = [word for word in sys.argv[1:] if is_override(word)]
+        sweeps = {"-m", "--multirun"} & set(sys.argv)
+        compose_container(first_of_lists(overrides) if sweeps else overrides, root)
     hydra.main(version_base="1.3", config_path=str(CONF), config_name=root)(job)()
 
 

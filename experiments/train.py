@@ -24,18 +24,23 @@ from lab.sweep.worker import run_job
 def train_and_judge(container: DictConfig, overrides: list[str]) -> None:
     """Run one job; prints where the results lie."""
     config: Config = typed(container)
-    if HydraConfig.get().mode is RunMode.MULTIRUN:
+    choices = HydraConfig.get().runtime.choices
+    if HydraConfig.get().mode is RunMode.MULTIRUN:  # a launcher of Hydra has begun a job of a sweep
         run_job(config)
         return
     if container.ablation is not None:
-        raise ConfigError("ablation can only be set with -m: it names many runs.")
+        raise ConfigError(f"ablation={choices.ablation} cannot be run without -m: it names many runs.")
     from lab import job  # torch, once the settings are known to be good
     from lab.trainer.tracker import RunIdentity
 
-    experiment = HydraConfig.get().runtime.choices.get("experiment") or "train"
+    experiment = choices.get("experiment") or "train"
     variant = f"{config.model.name}-{container.scale.name}-{fingerprint(config)}"
     directory = Path(config.output) / (config.name or f"{experiment}/{variant}-s{config.seed}")
     results = job.run(config, directory, RunIdentity(experiment, variant, config.seed))
+    if recall := results["measures"].get("recall"):
+        found = ", ".join(f"{value:.1%} of {number} pairs" for number, value in recall["accuracy"].items())
+        print(f"held-out recall: {found}\nrun folder: {directory.resolve()}")
+        return
     bits = ", ".join(f"{language} {value:.3f}" for language, value in results["bits_per_byte"].items())
     probes = ", ".join(f"{name} {probe['accuracy']:.1%}" for name, probe in results["probes"].items())
     print(f"held-out bits per byte: {bits}" + (f"; probes: {probes}" if probes else ""))

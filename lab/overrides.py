@@ -58,6 +58,17 @@ def readable(override: str) -> str:
     raise ConfigError(f"The override {override} cannot be read: it is written key=value.")
 
 
+def first_of_lists(overrides: Iterable[str]) -> list[str]:
+    """``overrides`` with every list of values to sweep over, ``key=a,b``, replaced by its first value."""
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    return [
+        f"{override.get_key_element()}={next(override.sweep_string_iterator())}"
+        if override.is_discrete_sweep()
+        else str(override.input_line)
+        for override in parsed
+    ]
+
+
 def _parses(override: str) -> bool:
     try:
         OverridesParser.create().parse_overrides([override])

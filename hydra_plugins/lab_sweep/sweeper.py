@@ -48,21 +48,26 @@ class AblationSweeper(Sweeper):
         from lab.errors import ConfigError
         from lab.sweep.command import sweep_of_command
         from lab.sweep.cores import SweepInterrupted
-        from lab.sweep.run import Cores, preview, run
+        from lab.sweep.run import Cores, complete, preview
+        from lab.sweep.run import Launcher as JobLauncher
 
         assert self._config is not None
+        assert self._launcher is not None
         console = Console(highlight=False)
         with ends_in_a_sentence():
             if self._config.hydra.job.config_name != "config":
                 raise ConfigError("-m cannot be used here: only experiments.train runs sweeps.")
-            cores = isinstance(self._launcher, CoresLauncher)
-            launcher = Cores(self._launcher.jobs_at_once) if cores else ThroughHydra(self._launcher, console)
+            launcher: JobLauncher
+            if isinstance(self._launcher, CoresLauncher):
+                launcher = Cores(self._launcher.jobs_at_once)
+            else:
+                launcher = ThroughHydra(self._launcher, console)
             sweep = sweep_of_command(arguments)
             if self._dry_run:
                 preview(sweep, launcher, console)
                 return
             try:
-                failed = run(sweep, launcher, console, fresh=self._config.fresh)
+                failed = complete(sweep, launcher, console, fresh=self._config.fresh)
             except SweepInterrupted as stop:
                 console.print(stop.sentence, soft_wrap=True)
                 raise

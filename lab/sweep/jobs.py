@@ -1,7 +1,7 @@
 """From a question to its jobs: every variant composed, checked and told apart before anything runs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,13 @@ from lab.sweep.config import AblationConfig
 
 SEARCH, COMPARE = "search", "compare"
 
+Cell = tuple[str, str | None]
+"""A variant and the option that it is tuned by: what runs that differ in nothing but the seed share."""
+
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a sweep: a variant, with the option it is tuned by (or None), and a seed.
-
-    ``overrides`` compose ``config`` on a command line; ``phase`` is search or compare.
-    """
+    """One run of a sweep: a cell and a seed. ``overrides`` compose ``config`` on a command line."""
 
     variant: str
     option: str | None
@@ -34,7 +34,7 @@ class Job:
     @property
     def run(self) -> str:
         """The name of the run's folder in the sweep's."""
-        return f"{cell_name(self.variant, self.option)}-s{self.seed}"
+        return run_name((self.variant, self.option), self.seed)
 
     @property
     def directory(self) -> Path:
@@ -65,23 +65,30 @@ class Job:
         }
 
 
-def cell_name(variant: str, option: str | None) -> str:
-    """``variant`` or ``variant-option``: what the runs that differ in nothing but the seed are called."""
+def cell_name(cell: Cell) -> str:
+    """``<variant>`` or ``<variant>-<option>``."""
+    variant, option = cell
     return variant if option is None else f"{variant}-{option}"
+
+
+def run_name(cell: Cell, seed: int) -> str:
+    """``<variant>[-<option>]-s<seed>``."""
+    return f"{cell_name(cell)}-s{seed}"
 
 
 @dataclass(frozen=True)
 class Sweep:
     """A question with everything composed that it takes to answer it.
 
-    ``name`` is the sweep's folder below ``output``; ``cells`` hold the overrides and the composition of each
-    variant and option, still without a seed.
+    ``name`` is the sweep's folder below ``output``; ``cells`` hold the overrides of each cell and what they
+    compose, still without a seed.
     """
 
     name: str
     output: str
     ablation: AblationConfig
-    cells: Mapping[tuple[str, str | None], tuple[list[str], DictConfig]]
+    cells: Mapping[Cell, tuple[list[str], DictConfig]]
+    _jobs: dict[tuple[str, str | None, int], Job] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def folder(self) -> Path:
@@ -98,7 +105,7 @@ class Sweep:
         if self.ablation.search is None:
             return []
         return [
-            self._job(variant, option, seed, SEARCH)
+            self.job((variant, option), seed, SEARCH)
             for seed in self.ablation.search.seeds
             for option in self.options
             for variant in self.ablation.variants
@@ -107,29 +114,25 @@ class Sweep:
     def compare_jobs(self, chosen: Mapping[str, str | None]) -> list[Job]:
         """Every variant that has a ``chosen`` option, with every seed: seed by seed, so that pairs fill up."""
         return [
-            self._job(variant, chosen[variant], seed, COMPARE)
+            self.job((variant, chosen[variant]), seed, COMPARE)
             for seed in self.ablation.seeds
             for variant in self.ablation.variants
             if variant in chosen
         ]
 
-    def _job(self, variant: str, option: str | None, seed: int, phase: str) -> Job:
-        overrides, container = self.cells[variant, option]
-        run = f"{cell_name(variant, option)}-s{seed}"
-        own = {"seed": seed, "output": self.output, "name": f"{self.name}/{run}"}
-        threads = container.trainer.threads or 1  # a result must not depend on how many jobs run at once
-        config = _typed_with(container, own, threads)
-        settings = [f"{key}={value}" for key, value in {**own, "trainer.threads": threads}.items()]
-        return Job(variant, option, seed, phase, tuple(merge(overrides, settings)), config)
-
-
-def _typed_with(container: DictConfig, settings: Mapping[str, Any], threads: int) -> Config:
-    container = container.copy()
-    for key, value in settings.items():
-        container[key] = value
-    container.trainer.threads = threads
-    config: Config = typed(container)
-    return config
+    def job(self, cell: Cell, seed: int, phase: str) -> Job:
+        """The job of a cell and a seed; raises :class:`ConfigError` where its settings cannot be used."""
+        key = (*cell, seed)
+        if key not in self._jobs:
+            overrides, container = self.cells[cell]
+            own = {"seed": seed, "output": self.output, "name": f"{self.name}/{run_name(cell, seed)}"}
+            threads = container.trainer.threads or 1  # a result must not depend on how many jobs run at once
+            settings = [f"{name}={value}" for name, value in {**own, "trainer.threads": threads}.items()]
+            filled = container.copy()
+            filled.update(own)
+            filled.trainer.threads = threads
+            self._jobs[key] = Job(*cell, seed, phase, tuple(merge(overrides, settings)), typed(filled))
+        return self._jobs[key]
 
 
 def compose_sweep(name: str, ablation: AblationConfig, shared: Sequence[str]) -> Sweep:
@@ -138,50 +141,45 @@ def compose_sweep(name: str, ablation: AblationConfig, shared: Sequence[str]) ->
     Raises :class:`ConfigError`, with the variant's name, for anything in it that cannot be used, and where
     two variants, or two options of a variant, come to the same settings.
     """
-    cells = {}
     searched = ablation.search.options if ablation.search else {}
+    cells: dict[Cell, tuple[list[str], DictConfig]] = {}
+    settings: dict[Cell, dict[str, Any]] = {}
     for variant, own in ablation.variants.items():
         for option in searched or [None]:
-            tuned = searched[option] if option is not None else []
-            where = f"ablation.variants.{variant}" + (f" with option {option}" if option is not None else "")
+            cell = (variant, option)
             try:
-                overrides = merge(shared, own, tuned)
-                cells[variant, option] = (overrides, compose_container(overrides))
+                overrides = merge(shared, own, [] if option is None else searched[option])
+                container = compose_container(overrides)
+                cells[cell] = (overrides, container)
+                settings[cell] = plain(typed(container))
+                alone = Sweep(name, container.output, ablation, {cell: cells[cell]})
+                assert alone.job(cell, ablation.seeds[0], COMPARE).flops > 0
             except ConfigError as error:
-                raise ConfigError(f"{where}: {error}") from error
-    output = str(next(iter(cells.values()))[1].output)
-    sweep = Sweep(name, output, ablation, cells)
-    _check_cells(sweep)
-    return sweep
+                raise ConfigError(f"{_where(cell)}: {error}") from error
+    _check_different(settings)
+    return Sweep(name, next(iter(settings.values()))["output"], ablation, cells)
 
 
-def _check_cells(sweep: Sweep) -> None:
-    """Type every cell once; raise :class:`ConfigError` where two are one."""
-    seen: list[tuple[str, str | None, dict[str, Any]]] = []
-    names: dict[str, tuple[str, str | None]] = {}
-    for (variant, option), (_, container) in sweep.cells.items():
-        where = f"ablation.variants.{variant}" + (f" with option {option}" if option is not None else "")
-        try:
-            settings = plain(typed(container))
-            job = sweep._job(variant, option, sweep.ablation.seeds[0], COMPARE)
-            assert job.flops > 0
-        except ConfigError as error:
-            raise ConfigError(f"{where}: {error}") from error
-        name = cell_name(variant, option)
-        if name in names:
-            raise ConfigError(
-                f"{where} cannot be used: its runs would be called {name} like those of another."
-            )
-        names[name] = (variant, option)
-        for other, with_option, same in seen:
-            if same == settings and (other == variant or with_option == option):
-                pair = (
-                    f"ablation.variants={other} and {variant}"
-                    if other != variant
-                    else f"ablation.search.options={with_option} and {option} (variant {variant})"
+def _where(cell: Cell) -> str:
+    variant, option = cell
+    return f"ablation.variants.{variant}" + (f" with option {option}" if option is not None else "")
+
+
+def _check_different(settings: Mapping[Cell, dict[str, Any]]) -> None:
+    """Raise :class:`ConfigError` where two cells are one, or their runs would be called the same."""
+    before: list[Cell] = []
+    for cell, own in settings.items():
+        for other in before:
+            if cell_name(other) == cell_name(cell):
+                raise ConfigError(
+                    f"{_where(cell)} cannot be used: its runs would be called {cell_name(cell)}, as those of "
+                    f"{_where(other)} are."
                 )
-                raise ConfigError(f"{pair} cannot be used: their settings are the same.")
-        seen.append((variant, option, settings))
+            if settings[other] == own and (other[0] == cell[0] or other[1] == cell[1]):
+                raise ConfigError(
+                    f"{_where(cell)} cannot be used: its settings are the same as {_where(other)}."
+                )
+        before.append(cell)
 
 
 def merge(*lists: Sequence[str]) -> list[str]:
@@ -191,9 +189,8 @@ def merge(*lists: Sequence[str]) -> list[str]:
     """
     parser = OverridesParser.create()
     merged: dict[str, str] = {}
-    for text in (text for overrides in lists for text in overrides):
-        override = parser.parse_override(readable(text))
-        key = override.get_key_element()
+    for text in (readable(text) for overrides in lists for text in overrides):
+        key = parser.parse_override(text).get_key_element()
         merged.pop(key, None)
-        merged[key] = readable(text)
+        merged[key] = text
     return list(merged.values())

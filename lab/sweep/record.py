@@ -32,23 +32,30 @@ def locked(sweep: Sweep) -> Iterator[None]:
 
 
 def write_sweep(
-    sweep: Sweep, jobs: list[Job], chosen: Mapping[str, str | None], estimate: float, code: str | None
+    sweep: Sweep, jobs: list[Job], chosen: Mapping[str, str | None], estimate_seconds: float, code: str | None
 ) -> None:
-    """Write ``sweep.json``: the question, its jobs so far known, and ``chosen`` once it is."""
+    """Write ``sweep.json``: the question, the jobs so far known, and ``chosen`` once options are.
+
+    ``estimate_seconds`` is the work of the whole sweep on one core or GPU, as it was expected at this launch.
+    """
     ablation = asdict(sweep.ablation)
     names = ("question", "claim", "baseline", "metric", "better", "also", "seeds", "variants", "search")
     content: dict[str, Any] = {"name": sweep.name, **{name: ablation[name] for name in names}}
     if sweep.ablation.search and chosen:
         content["chosen"] = dict(chosen)
-    content |= {"jobs": [job.entry() for job in jobs], "estimate_seconds": estimate, "code": code}
+    content |= {"jobs": [job.entry() for job in jobs], "estimate_seconds": estimate_seconds, "code": code}
     write_json(sweep.folder / "sweep.json", content)
+
+
+def job_entry(job: Job) -> dict[str, Any]:
+    """What ``job.json`` in the job's folder says, empty where there is none."""
+    return read_json(job.directory / "job.json") or {}
 
 
 def results_of(job: Job) -> dict[str, Any] | None:
     """What ``results.json`` says where the job is done as it is wanted now, else None."""
-    entry: dict[str, Any] = read_json(job.directory / "job.json") or {}
     status: dict[str, Any] = read_json(job.directory / "status.json") or {}
-    if entry.get("fingerprint") != job.fingerprint or status.get("state") != "done":
+    if job_entry(job).get("fingerprint") != job.fingerprint or status.get("state") != "done":
         return None
     results: dict[str, Any] | None = read_json(job.directory / "results.json")
     if results is None or results.get("evaluation") != asdict(job.config.evaluation):
@@ -59,19 +66,18 @@ def results_of(job: Job) -> dict[str, Any] | None:
 def claim_folder(sweep: Sweep, job: Job) -> str | None:
     """Make the job's folder ready; returns the new name of a run of other settings that stood there."""
     moved = None
-    before = read_json(job.directory / "job.json")
-    if before is not None and before["fingerprint"] != job.fingerprint:
-        aside = sweep.folder / SUPERSEDED / f"{job.run}-{before['fingerprint']}"
+    before = job_entry(job)
+    if before and before["fingerprint"] != job.fingerprint:
+        aside = _free(sweep.folder / SUPERSEDED / f"{job.run}-{before['fingerprint']}")
         aside.parent.mkdir(exist_ok=True)
-        job.directory.rename(_free(aside))
-        moved, before = str(aside.relative_to(sweep.folder)), None
+        job.directory.rename(aside)
+        moved = str(aside.relative_to(sweep.folder))
     kept = sweep.folder / SUPERSEDED / f"{job.run}-{job.fingerprint}"
     if kept.exists() and not job.directory.exists():
         kept.rename(job.directory)
-        before = read_json(job.directory / "job.json")
     job.directory.mkdir(exist_ok=True)
-    spent = {"seconds": before["seconds"]} if before and "seconds" in before else {}
-    write_json(job.directory / "job.json", job.entry() | spent)
+    spent = job_entry(job).get("seconds")
+    write_json(job.directory / "job.json", job.entry() | ({} if spent is None else {"seconds": spent}))
     return moved
 
 

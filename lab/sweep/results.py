@@ -1,13 +1,25 @@
-"""What finished jobs say: the metric that decides, the option that a variant is tuned by, time taken."""
+"""What the runs of a sweep say: whether a job is settled, its metric, the option that a variant is tuned by."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lab.errors import ConfigError
-from lab.files import read_json
-from lab.sweep.jobs import Job, Sweep
-from lab.sweep.record import failure_of, results_of
+from lab.sweep.jobs import SEARCH, Job, Sweep
+from lab.sweep.record import failure_of, job_entry, results_of
+
+
+def settled(job: Job) -> bool:
+    """Whether there is nothing to run: the job is done, or the search knows that training diverges with it."""
+    return results_of(job) is not None or (job.phase == SEARCH and diverged(job))
+
+
+def diverged(job: Job) -> bool:
+    """Whether the job is recorded as failed because its training could not go on."""
+    if job_entry(job).get("fingerprint") != job.fingerprint or failure_of(job.directory) is None:
+        return False
+    path = job.directory / "failure.txt"
+    return path.exists() and path.read_text(encoding="utf-8").startswith("TrainingFailed:")
 
 
 def figure(results: Mapping[str, Any], metric: str) -> float:
@@ -24,6 +36,8 @@ def figure(results: Mapping[str, Any], metric: str) -> float:
 def _number_keys(node: Mapping[str, Any], prefix: str = "") -> list[str]:
     keys = []
     for key, value in node.items():
+        if key == "evaluation":  # settings, not results
+            continue
         if isinstance(value, Mapping):
             keys += _number_keys(value, f"{prefix}{key}.")
         elif isinstance(value, int | float) and not isinstance(value, bool):
@@ -42,16 +56,18 @@ def choose_options(sweep: Sweep) -> dict[str, str | None]:
     jobs = sweep.search_jobs()
     chosen: dict[str, str | None] = {}
     for variant in sweep.ablation.variants:
-        means = {}
-        for option in sweep.options:
-            own = [job for job in jobs if (job.variant, job.option) == (variant, option)]
-            values = [_cost(job, sweep) for job in own]
-            if None in values:
-                break
-            means[option] = sum(value for value in values if value is not None) / len(values)
-        else:
-            best = min(means, key=lambda option: means[option])
-            if math.isfinite(means[best]):
+        costs = {
+            option: [_cost(job, sweep) for job in jobs if (job.variant, job.option) == (variant, option)]
+            for option in sweep.options
+        }
+        known = {
+            option: [cost for cost in values if cost is not None]
+            for option, values in costs.items()
+            if None not in values
+        }
+        if len(known) == len(costs):
+            best = min(known, key=lambda option: sum(known[option]))
+            if math.isfinite(sum(known[best])):
                 chosen[variant] = best
     return chosen
 
@@ -65,16 +81,13 @@ def _cost(job: Job, sweep: Sweep) -> float | None:
     return value if sweep.ablation.better == "lower" else -value
 
 
-def diverged(job: Job) -> bool:
-    """Whether the job is recorded as failed because its training could not go on."""
-    if failure_of(job.directory) is None:
-        return False
-    path = job.directory / "failure.txt"
-    return path.exists() and path.read_text(encoding="utf-8").startswith("TrainingFailed:")
-
-
 def seconds_per_flop(jobs: Sequence[Job]) -> float | None:
     """The mean pace of the finished jobs among ``jobs``, judging included; None where none is finished."""
     finished = [job for job in jobs if results_of(job) is not None]
-    seconds = sum((read_json(job.directory / "job.json") or {}).get("seconds", 0.0) for job in finished)
+    seconds = seconds_spent(finished)
     return seconds / sum(job.flops for job in finished) if seconds > 0 else None
+
+
+def seconds_spent(jobs: Sequence[Job]) -> float:
+    """Seconds that ``jobs`` have taken, over all attempts that were not killed."""
+    return float(sum(job_entry(job).get("seconds", 0.0) for job in jobs))

@@ -27,6 +27,8 @@ def run_job(config: Config) -> bool:
     assert config.name is not None
     directory, sweep_name = Path(config.output) / config.name, config.name.rpartition("/")[0]
     entry = read_json(directory / "job.json")
+    if entry is None:
+        raise ConfigError(f"{directory} is no job of a sweep: -m needs hydra/sweeper=ablation.")
     (directory / "failure.txt").unlink(missing_ok=True)
     started = time.monotonic()
     with console_in(directory / "log.txt"):
