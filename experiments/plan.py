@@ -14,9 +14,10 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from experiments.command import run_command
+from lab.checks import require, require_choice
 from lab.config import compose, typed
 from lab.errors import ConfigError
-from lab.planner.config import BudgetConfig, ClusterConfig
+from lab.planner.config import OPTIMIZERS, PRODUCT_PRECISIONS, BudgetConfig, ClusterConfig
 from lab.planner.dates import days_between
 from lab.planner.describe import as_data, goodput, plan_lines, plan_table
 from lab.planner.export import free_overrides, train_command
@@ -30,10 +31,12 @@ from lab.report.contenders import BASELINE, KNOWN
 from lab.report.tables import to_console, to_markdown
 
 FORMATS = ("table", "markdown", "json", "train")
-POSITIVE = (
-    "devices", "deadline_days", "budget_krw", "budget_usd", "tokens", "target_loss", "total", "active",
-    "served_tokens", "context", "tokens_per_second", "sequence", "text",
-)  # fmt: skip
+MOST = {
+    "devices": 1e6, "deadline_days": 1e5, "budget_krw": 1e18, "budget_usd": 1e15, "tokens": 1e18, "target_loss": 100,
+    "total": 1e18, "active": 1e18, "served_tokens": 1e21, "context": 1e9, "tokens_per_second": 1e6, "sequence": 1e9,
+    "batch_tokens": 1e12, "text": 1e18,
+}  # fmt: skip
+"""What no request goes beyond: past these the answers would be noise."""
 
 
 @dataclass
@@ -58,6 +61,7 @@ class PlanSettings:
     sequence: int
     precision: str
     train_optimizer: str
+    batch_tokens: float
     text: float
     chance: float
     sweep: str | None
@@ -65,19 +69,21 @@ class PlanSettings:
     figures: str | None
 
     def __post_init__(self) -> None:
-        for key in POSITIVE:
-            if (value := getattr(self, key)) is not None and not value > 0:
-                raise ConfigError(f"{key}={value:g} cannot be used: it must be above 0.")
-        if not 0 < self.chance < 1:
-            raise ConfigError(f"chance={self.chance:g} cannot be used: it must lie between 0 and 1.")
-        if self.format not in FORMATS:
-            raise ConfigError(f"format={self.format} is unknown: it can be {', '.join(FORMATS)}.")
+        for key, most in MOST.items():
+            if (value := getattr(self, key)) is not None:
+                require(0 < value <= most, key, f"{value:g}", f"it must be above 0 and at most {most:g}")
+        require(0 < self.chance < 1, "chance", f"{self.chance:g}", "it must lie between 0 and 1")
+        require_choice("format", self.format, FORMATS)
+        require_choice("precision", self.precision, PRODUCT_PRECISIONS)
+        require_choice("train_optimizer", self.train_optimizer, OPTIMIZERS)
         if self.active is not None and self.total is None:
             raise ConfigError(
                 f"active={self.active:g} needs total, the size of the plain model it is part of."
             )
         if self.tokens and self.target_loss:
             raise ConfigError("tokens and target_loss cannot both be given: either fixes the other.")
+        if self.deadline and self.deadline_days:
+            raise ConfigError("deadline and deadline_days cannot both be given: either is the last day.")
 
     def request(self) -> Request:
         """What the planner is asked."""
@@ -98,6 +104,7 @@ class PlanSettings:
             target_loss=self.target_loss,
             served=self.served_tokens * TOKEN if self.served_tokens else None,
             service=Service(self.context, self.precision, self.tokens_per_second),
+            batch=self.batch_tokens * TOKEN,
             text=self.text * TOKEN,
             chance=self.chance,
             law=sweep_family(self.sweep) if self.sweep else CHINCHILLA_FAMILY,
@@ -107,6 +114,10 @@ class PlanSettings:
 def candidates(settings: PlanSettings, overrides: list[str], named: bool) -> list[Candidate]:
     """The model asked for, or every contender and a ladder of plain sizes."""
     if settings.total is not None:
+        if named:
+            raise ConfigError(
+                f"total={settings.total:g} and a model cannot both be given: total plans a plain model of that size."
+            )
         plain = sketch(settings.total, settings.active or settings.total, name="plain")
         return [Candidate(f"plain {settings.total / 1e9:g}B", plain, free_overrides(plain))]
     if named:
@@ -127,7 +138,13 @@ def show_plan(container: DictConfig, overrides: list[str]) -> None:
     if settings.figures is not None:
         import lab.planner.plots as plots
 
-        plots.write_figures(found, request, Path(settings.figures))
+        try:
+            plots.write_figures(found, request, Path(settings.figures))
+        except OSError as error:
+            raise ConfigError(
+                f"figures={settings.figures} cannot be written ({error.strerror}): it must be a folder "
+                "that can be made."
+            ) from None
     show(found, request, settings.format)
 
 

@@ -5,16 +5,17 @@ python -m experiments.serve_cost device=h200 "contexts=[8192,131072]" precision=
 """
 
 import json
+import math
 from dataclasses import dataclass
 
 from omegaconf import DictConfig
 from rich.console import Console
 
 from experiments.command import run_command
+from lab.checks import require, require_choice
 from lab.config import compose, typed
-from lab.errors import ConfigError
 from lab.planner import facts
-from lab.planner.config import PRECISIONS, BudgetConfig
+from lab.planner.config import PRODUCT_PRECISIONS, BudgetConfig
 from lab.planner.describe import serving_data, serving_table
 from lab.planner.money import price
 from lab.planner.serving import Service, ServingCost, serve
@@ -22,6 +23,8 @@ from lab.report.contenders import BASELINE, KNOWN
 from lab.report.tables import to_console, to_csv, to_markdown
 
 FORMATS = ("table", "markdown", "csv", "json")
+LONGEST = 2**30
+"""Tokens of the longest context that is weighed."""
 
 
 @dataclass
@@ -37,20 +40,13 @@ class ServeCostSettings:
     format: str
 
     def __post_init__(self) -> None:
-        if self.format not in FORMATS:
-            raise ConfigError(f"format={self.format} is unknown: it can be {', '.join(FORMATS)}.")
-        if self.precision not in PRECISIONS:
-            raise ConfigError(f"precision={self.precision} is unknown: it can be {', '.join(PRECISIONS)}.")
-        if not self.contexts or min(self.contexts) < 1:
-            raise ConfigError(f"contexts={self.contexts} cannot be used: it must list lengths of at least 1.")
-        if not self.tokens_per_second > 0:
-            raise ConfigError(
-                f"tokens_per_second={self.tokens_per_second:g} cannot be used: it must be above 0."
-            )
-        if self.device not in facts.devices():
-            raise ConfigError(
-                f"device={self.device} is unknown: it can be {', '.join(sorted(facts.devices()))}."
-            )
+        require_choice("format", self.format, FORMATS)
+        require_choice("precision", self.precision, PRODUCT_PRECISIONS)
+        require_choice("device", self.device, sorted(facts.devices()))
+        lengths = bool(self.contexts) and all(1 <= context <= LONGEST for context in self.contexts)
+        require(lengths, "contexts", self.contexts, f"it must list lengths from 1 to {LONGEST:,}")
+        rate = self.tokens_per_second
+        require(0 < rate < math.inf, "tokens_per_second", f"{rate:g}", "it must be above 0")
 
 
 def serving_costs(settings: ServeCostSettings) -> dict[str, dict[int, ServingCost | None]]:

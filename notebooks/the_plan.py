@@ -36,11 +36,12 @@ import lab
 from lab.planner.config import BudgetConfig, ClusterConfig
 from lab.planner.describe import plan_lines
 from lab.planner.facts import device
+from lab.planner.fastest import plan_for
 from lab.planner.money import price
 from lab.planner.plans import Candidate, Request
 from lab.planner.plots import tornado_figure, what_if_figure
 from lab.planner.quantity import DAY, DEVICE_HOUR, GIB, TOKEN, WON
-from lab.planner.search import plan_for, search
+from lab.planner.search import search
 from lab.planner.serving import Service, serve
 from lab.report.contenders import BASELINE, KNOWN
 

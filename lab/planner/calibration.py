@@ -26,6 +26,8 @@ from lab.planner.utilisation import INGREDIENTS, PRIOR, ideal_times, utilisation
 ROW_SPREAD = 0.2
 """What a published row may be off by (standard deviation of the logarithm): software differs by that much."""
 PRIOR_SPREAD = 0.5
+OF_RUNS = ("reports", "llama")
+"""Groups of rows that were measured in the runs themselves, not in benchmarks."""
 USUAL_DEVICES = 512
 """Devices of a run whose number is not published."""
 
@@ -131,11 +133,11 @@ def median_error(errors: Sequence[StepError]) -> float:
 
 
 def run_errors(models: Models, rows: Sequence[Step]) -> list[RunError]:
-    """Layer (c): each run predicted without itself, and without the step rates reported for the same model."""
+    """Layer (c): each run predicted without itself, and without the step rates of the same run (:data:`OF_RUNS`)."""
     used = [run for run in facts.runs() if run.use]
     in_run = []
     for run in used:
-        others = [row for row in rows if not (row.row.group == "reports" and row.row.model == run.model)]
+        others = [row for row in rows if not (row.row.group in OF_RUNS and row.row.model == run.model)]
         slowdowns = fit_slowdowns(others)
         in_run.append(_in_run(run, models, slowdowns).to(DEVICE_HOUR))
     efficiencies = [hours / run.hours for hours, run in zip(in_run, used, strict=True)]

@@ -13,7 +13,9 @@ from lab.model.leaves.router import SigmoidRouter
 from lab.planner.config import LayoutConfig
 from lab.planner.facts import Device
 from lab.planner.memory import held_parameters
+from lab.planner.once import once_per_model
 from lab.planner.quantity import BYTE, DEVICE, SECOND, TOKEN, Quantity
+from lab.planner.training import sparse_layers
 
 ELEMENT = 2
 """Bytes of an activation or weight on the wire (bf16); gradients travel as float32 in reductions."""
@@ -38,19 +40,17 @@ class Communication:
 def communication(model: ModelConfig, layout: LayoutConfig, device: Device) -> Communication:
     """Link time of one token, forward and backward, on ``device`` (device-seconds per token)."""
     up, out = device.scale_up_bandwidth, device.scale_out_bandwidth
-    plan = model.plan()
     width, passes = model.width, 3 if layout.recompute == "full" else 2
     unit = DEVICE / TOKEN
 
     t, p, c = layout.tensor, layout.pipeline, layout.context
-    tensor_bytes = passes * 2 * len(plan) * 2 * (t - 1) / t * width * ELEMENT * BYTE
+    tensor_bytes = passes * 2 * model.layers.count * 2 * (t - 1) / t * width * ELEMENT * BYTE
     tensor = t * (tensor_bytes / (up if t <= device.node else out)) * unit
 
     hops = 2 * (p * layout.virtual_stages - 1) if p > 1 else 0
     pipeline = hops * width * ELEMENT * BYTE / out * unit
 
-    attended = sum(model.mixer(layer).cache(layer.window).per_token for layer in plan)
-    context_bytes = 3 * (c - 1) * attended * BYTE
+    context_bytes = 3 * (c - 1) * _attended(model) * BYTE
     context = context_bytes / (up if t * c <= device.node else out) * unit
 
     return Communication(
@@ -58,13 +58,18 @@ def communication(model: ModelConfig, layout: LayoutConfig, device: Device) -> C
     )
 
 
+@once_per_model
+def _attended(model: ModelConfig) -> int:
+    """Bytes of keys and values, or latents, that a token adds to what later ones attend to."""
+    return sum(model.mixer(layer).cache(layer.window).per_token for layer in model.plan())
+
+
 def _expert(model: ModelConfig, layout: LayoutConfig, device: Device, passes: int) -> Quantity:
     """Dispatch and combine of routed tokens: each k D elements, a copy a node where the group spans nodes."""
     router = model.router
     if layout.expert == 1 or not isinstance(router, SigmoidRouter):
         return 0 * SECOND * DEVICE / TOKEN
-    sparse = sum(layer.sparse for layer in model.plan())
-    copy = passes * 2 * sparse * model.width * ELEMENT * BYTE
+    copy = passes * 2 * sparse_layers(model) * model.width * ELEMENT * BYTE
     inside = router.top_k * (layout.expert - 1) / layout.expert
     seconds = inside * copy / device.scale_up_bandwidth
     nodes = layout.expert / device.node

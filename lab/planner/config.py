@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from lab.checks import require_above_zero, require_at_least, require_choice
 from lab.errors import ConfigError
 
-PRECISIONS = ("fp32", "bf16", "fp8", "fp4")
+PRODUCT_PRECISIONS = ("bf16", "fp8", "fp4")
+"""Formats of matrix products that devices have peaks for."""
+PRECISIONS = ("fp32", *PRODUCT_PRECISIONS)
+"""Formats whose memory can be counted."""
 RECOMPUTE = ("none", "selective", "full")
 SHARDING = ("none", "optimizer", "gradients", "weights")
 OPTIMIZERS = ("adamw", "muon")
@@ -41,7 +44,7 @@ class ClusterConfig:
         require_at_least("cluster", 1, power_usage_effectiveness=self.power_usage_effectiveness)
 
 
-@dataclass
+@dataclass(frozen=True)
 class LayoutConfig:
     """How a model is laid over devices: ``data x tensor x pipeline x context`` of them.
 
@@ -51,7 +54,6 @@ class LayoutConfig:
     the interleaving of pipeline stages. ``micro_batch`` sequences go through a device at once, and
     ``global_batch`` sequences make a step (None: eight micro-batches a pipeline stage). ``precision`` is that of
     matrix products; ``recompute`` what is computed again in the backward pass: nothing, the attention core, or all.
-    ``experts_balanced`` says that the router is forced to spread tokens evenly, as benchmarks do.
     """
 
     data: int = 1
@@ -68,7 +70,6 @@ class LayoutConfig:
     precision: str = "bf16"
     recompute: str = "selective"
     optimizer: str = "adamw"
-    experts_balanced: bool = False
 
     def __post_init__(self) -> None:
         require_at_least(
@@ -99,6 +100,11 @@ class LayoutConfig:
     def devices(self) -> int:
         """Devices that the layout occupies."""
         return self.data * self.tensor * self.pipeline * self.context
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens that all devices see between two updates."""
+        return self.data * self.micro_batch * self.micro_batches * self.sequence
 
     @property
     def micro_batches(self) -> int:

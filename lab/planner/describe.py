@@ -8,7 +8,7 @@ from typing import Any
 from lab.planner.facts import failure_rate
 from lab.planner.interval import Range, Uncertain
 from lab.planner.money import in_dollars
-from lab.planner.plans import Plan, Request
+from lab.planner.plans import Plan, Request, title
 from lab.planner.quantity import (
     BYTE,
     DAY,
@@ -26,7 +26,6 @@ from lab.planner.quantity import (
 from lab.planner.reliability import Reliability, reliability
 from lab.planner.search import Found
 from lab.planner.serving import ServingCost
-from lab.report.contenders import KNOWN
 from lab.report.formats import count, percent, size_in_bytes
 from lab.report.tables import Cell, Column, Row, Table
 
@@ -174,17 +173,13 @@ def goodput(request: Request) -> Reliability:
     return reliability(request.cluster.devices, failure_rate())
 
 
-def title(name: str) -> str:
-    """A contender's name for readers; any other model's as it is."""
-    return KNOWN[name].title if name in KNOWN else name
-
-
 def layout_words(plan: Plan) -> str:
     """``data 192, pipeline 4 x 2, experts over 8, optimizer sharded``."""
     layout = plan.layout
     parts = [f"data {layout.data}"]
     parts += [f"tensor {layout.tensor}"] if layout.tensor > 1 else []
     parts += [f"pipeline {layout.pipeline}x{layout.virtual_stages}"] if layout.pipeline > 1 else []
+    parts += [f"context {layout.context}"] if layout.context > 1 else []
     parts += [f"expert {layout.expert}"] if layout.expert > 1 else []
     parts += [f"{layout.sharding} sharded"] if layout.sharding != "none" else []
     return ", ".join(parts) + (", full recomputation" if layout.recompute == "full" else "")

@@ -6,6 +6,7 @@ experts). Attention is fused: no matrix of scores is kept. With ``recompute="non
 laboratory's own kernels (``saved.py``, which a test counts); ``selective`` and ``full`` suppose production kernels.
 """
 
+import math
 from dataclasses import dataclass, fields
 
 from lab.model.config import ModelConfig
@@ -23,6 +24,7 @@ from lab.model.leaves.router import SigmoidRouter
 from lab.model.size import size
 from lab.planner.config import LayoutConfig
 from lab.planner.facts import Device
+from lab.planner.once import once_per_model
 from lab.planner.quantity import BYTE, GIB, Quantity
 from lab.planner.saved import saved_in_layer, saved_outside_layers
 from lab.planner.training import expert_params
@@ -94,7 +96,7 @@ def held_parameters(model: ModelConfig, layout: LayoutConfig) -> Held:
 
     The stage has an even share of the layers and the embedding; with one stage the head too.
     """
-    parts = size(model, 1).parts
+    parts = _parts(model)
     routed = expert_params(model)
     ends = parts["embedding"] + (parts["head"] if layout.pipeline == 1 else 0)
     body = sum(parts.values()) - parts["embedding"] - parts["head"] - routed
@@ -103,6 +105,11 @@ def held_parameters(model: ModelConfig, layout: LayoutConfig) -> Held:
         dense=(body * share + ends) / layout.tensor,
         experts=routed * share / layout.expert,
     )
+
+
+@once_per_model
+def _parts(model: ModelConfig) -> dict[str, int]:
+    return size(model, 1).parts
 
 
 def memory(model: ModelConfig, layout: LayoutConfig) -> Memory:
@@ -162,6 +169,13 @@ def activation_elements(model: ModelConfig, layer: LayerPlan, recompute: str = "
     return total + kept_hidden * unit.width
 
 
+@once_per_model
+def all_activation_elements(model: ModelConfig, recompute: str = "none") -> tuple[float, float]:
+    """:func:`activation_elements` of all layers together, and of the largest."""
+    each = [activation_elements(model, layer, recompute) for layer in model.plan()]
+    return sum(each), max(each)
+
+
 def mixer_elements(mixer: MixerConfig, width: int, again: bool = False) -> float:
     """Numbers that one mixer keeps for a token: queries, keys, values, latents, gates, output.
 
@@ -209,17 +223,17 @@ def stages_in_flight(layout: LayoutConfig) -> float:
 
 
 def _stash(model: ModelConfig, layout: LayoutConfig, tokens: float, element: float) -> Quantity:
-    plan = model.plan()
-    share = _stage_layers(model, layout) / len(plan) / layout.tensor
+    layers = model.layers.count
+    share = _stage_layers(model, layout) / layers / layout.tensor
     if layout.recompute == "none":
-        in_layers = sum(saved_in_layer(model, layer, layout.sequence) for layer in plan) * share
+        in_layers = sum(saved_in_layer(model, layer, layout.sequence) for layer in model.plan()) * share
         outside = saved_outside_layers(model, layout.sequence) if layout.pipeline == 1 else 0
         return tokens * element * (stages_in_flight(layout) * in_layers + outside) * BYTE
     if layout.recompute == "full":
-        inputs = len(plan) * share * model.width * model.residual.num_streams
-        largest = max(activation_elements(model, layer) for layer in plan) / layout.tensor
+        inputs = layers * share * model.width * model.residual.num_streams
+        largest = all_activation_elements(model)[1] / layout.tensor
         return tokens * element * (stages_in_flight(layout) * inputs + largest) * BYTE
-    in_layers = sum(activation_elements(model, layer, layout.recompute) for layer in plan) * share
+    in_layers = all_activation_elements(model, layout.recompute)[0] * share
     return tokens * element * stages_in_flight(layout) * in_layers * BYTE
 
 
@@ -230,12 +244,15 @@ def _dispatched(model: ModelConfig, layout: LayoutConfig, tokens: float, element
     return 2 * tokens * model.router.top_k * model.width * element * BYTE
 
 
-def _stage_layers(model: ModelConfig, layout: LayoutConfig) -> float:
-    """Layers of the fullest stage, virtual stages counted singly."""
-    chunks = layout.pipeline * layout.virtual_stages
-    if chunks == 1:
-        return model.layers.count
-    return -(-model.layers.count // chunks) * layout.virtual_stages if chunks <= model.layers.count else 1
+def _stage_layers(model: ModelConfig, layout: LayoutConfig) -> int:
+    """Layers of the fullest stage: of each of its virtual stages as many as the fullest of all has.
+
+    Where there are more virtual stages than layers (Llama 3's 405B: 126 over 128) some are empty.
+    """
+    layers, chunks = model.layers.count, layout.pipeline * layout.virtual_stages
+    if chunks > layers:
+        return math.ceil(layers / layout.pipeline)
+    return math.ceil(layers / chunks) * layout.virtual_stages
 
 
 def _sharding_groups(layout: LayoutConfig) -> tuple[int, int]:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from lab.errors import ConfigError
 from lab.model.config import ModelConfig
 from lab.planner import facts
-from lab.planner.config import OPTIMIZERS, PRECISIONS, BudgetConfig, ClusterConfig
-from lab.planner.describe import plan_lines, title
-from lab.planner.plans import Candidate, Request
+from lab.planner.config import OPTIMIZERS, PRODUCT_PRECISIONS, BudgetConfig, ClusterConfig
+from lab.planner.describe import plan_lines
+from lab.planner.plans import Candidate, Request, title
 from lab.planner.plots import memory_figure, tornado_figure, what_if_figure
 from lab.planner.quantity import TOKEN
 from lab.planner.search import Found, search
@@ -55,7 +55,7 @@ class Page:
             ),
             "as_many": ipywidgets.Checkbox(False, description="as many tokens as the bounds allow", **wide),
             "precision": ipywidgets.Dropdown(
-                options=PRECISIONS, value="fp8", description="precision", **wide
+                options=PRODUCT_PRECISIONS, value="fp8", description="precision", **wide
             ),
             "optimizer": ipywidgets.Dropdown(options=OPTIMIZERS, description="optimizer", **wide),
             "figure": ipywidgets.ToggleButtons(options=FIGURES),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -16,13 +16,35 @@ from lab.planner.facts import Device, device
 from lab.planner.interval import Uncertain, certain
 from lab.planner.memory import Memory
 from lab.planner.money import money, price
-from lab.planner.quantity import DAY, DEVICE, DEVICE_HOUR, HOUR, TOKEN, Quantity
+from lab.planner.quantity import DAY, DEVICE, DEVICE_HOUR, TOKEN, Quantity
 from lab.planner.scaling import CHINCHILLA_FAMILY, EfficiencyLeverage, LawFamily
 from lab.planner.serving import Service, serve
 from lab.planner.utilisation import Utilisation
+from lab.report.contenders import KNOWN
 
 MOST_TEXT = 20e12 * TOKEN
 """Tokens worth training on: Solar Open saw 19.7 trillion, the most of any contender (arXiv 2601.07022)."""
+MOST_BATCH = 67e6 * TOKEN
+"""Tokens that a step may hold: those of Kimi K2, the most that was published (arXiv 2507.20534)."""
+
+
+class Infeasible(ConfigError):
+    """A plan that no constraint allows: one sentence with what binds and the nearest change.
+
+    ``miss`` orders refusals by how near they are: first constraints by how many times over a plan asks, then losses by
+    the least that can be reached, then memory by the devices that would do.
+    """
+
+    BOUND, LOSS, MEMORY = range(3)
+
+    def __init__(self, sentence: str, kind: int, amount: float) -> None:
+        super().__init__(sentence)
+        self.miss = (kind, amount)
+
+
+def title(name: str) -> str:
+    """A contender's name for readers; any other model's as it is."""
+    return KNOWN[name].title if name in KNOWN else name
 
 
 @dataclass(frozen=True)
@@ -39,7 +61,8 @@ class Request:
     """What is asked: a cluster, a budget, and any of ``tokens``, ``target_loss`` and ``served`` tokens to serve.
 
     ``served`` tokens are written at ``service``'s context on devices of the cluster's kind, from the same money;
-    where the tokens are open, no more than ``text`` are used, and so many that every bound holds with ``chance``.
+    where the tokens are open, no more than ``text`` are used, and so many that every bound holds with ``chance``. A
+    step holds ``batch`` tokens at most, which is what limits how many devices can share a training.
     """
 
     cluster: ClusterConfig
@@ -51,13 +74,20 @@ class Request:
     target_loss: float | None = None
     served: Quantity | None = None
     text: Quantity = MOST_TEXT
+    batch: Quantity = MOST_BATCH
     chance: float = 0.8
     service: Service = field(default_factory=lambda: Service(context=8192))
     law: LawFamily = CHINCHILLA_FAMILY
 
     @property
     def device(self) -> Device:
-        return device(self.cluster.device)
+        """The cluster's device, with the cluster's own node and network where it states them."""
+        cluster, usual = self.cluster, device(self.cluster.device)
+        return replace(
+            usual,
+            node=cluster.devices_per_node or usual.node,
+            scale_out=cluster.scale_out_gb_per_second or usual.scale_out,
+        )
 
 
 @dataclass(frozen=True)
@@ -109,7 +139,7 @@ def dense_equivalent(record: Size) -> Uncertain:
 def limits(request: Request, each: Uncertain, serving: Uncertain | None = None) -> dict[str, Uncertain]:
     """Device-time that each constraint allows: calendar, money left after serving, device-hours, text there is.
 
-    ``each`` is the device-time of a token. Text binds only where the tokens were left open.
+    ``each`` is the device-time of a token. Text binds only where the tokens were not asked for themselves.
     """
     budget, found = request.budget, {}
     if budget.deadline_days is not None:
@@ -118,14 +148,17 @@ def limits(request: Request, each: Uncertain, serving: Uncertain | None = None) 
         left = sum_ - serving.central if serving else sum_
         if left.value <= 0:
             assert serving is not None
-            raise ConfigError(
-                f"budget.won={sum_} does not even pay for serving, which costs {serving.central}: "
-                "serve fewer tokens or raise the budget."
+            over = float(serving.central / sum_)
+            raise Infeasible(
+                f"{sum_} do not even pay for serving, which costs {serving.central}: money binds, {over:.2g} times "
+                f"over; give more, or serve {request.served / over} at most.",  # type: ignore[operator]
+                Infeasible.BOUND,
+                over,
             )
         found["money"] = certain(left) / price(request.cluster.device, budget)
     if budget.device_hours is not None:
         found["device-hours"] = certain(budget.device_hours * DEVICE_HOUR)
-    if found and request.tokens is None and request.target_loss is None:
+    if request.target_loss is not None or (found and request.tokens is None):
         found["text"] = each * request.text
     return found
 
@@ -136,14 +169,17 @@ def make_plan(
 ) -> Plan:  # fmt: skip
     """The plan of ``candidate`` in ``layout``, on as many tokens as are asked for, or as the constraints allow.
 
-    ``time_per_token`` is all-in device-time per token. Raises :class:`ConfigError` where a wanted loss is beyond the
-    model whatever the tokens, and where neither tokens nor a constraint are given.
+    ``time_per_token`` is all-in device-time per token. Raises :class:`Infeasible` where a wanted loss is beyond the
+    model whatever the tokens, or the tokens are fewer than those of one step, and :class:`ConfigError` where neither
+    tokens nor a constraint are given.
     """
     record = size(candidate.model, request.sequence)
     rent = price(request.cluster.device, request.budget)
     serving = _serving_cost(request, candidate, rent)
     allowed = limits(request, time_per_token, serving)
     tokens = _tokens(request, candidate, record, allowed, time_per_token)
+    if tokens < layout.tokens_per_step * TOKEN:
+        raise _less_than_a_step(request, candidate, layout, tokens)
     device_time = time_per_token * tokens
     binds, chance = _binding(allowed, device_time, request.chance)
     return Plan(
@@ -176,9 +212,12 @@ def _serving_cost(request: Request, candidate: Candidate, rent: Uncertain) -> Un
         return None
     replica = serve(candidate.model, request.device, request.service)
     if replica is None:
-        raise ConfigError(
-            f"service.tokens_per_second={request.service.tokens_per_second:g} is out of reach for {candidate.name} "
-            f"on {request.device.name} at {request.service.context:,} tokens: ask for a slower stream."
+        raise Infeasible(
+            f"tokens_per_second={request.service.tokens_per_second:g} is out of reach for {title(candidate.name)} "
+            f"on {request.device.name} at a context of {request.service.context:,} tokens: memory or bandwidth binds; "
+            "ask for a slower stream or a shorter context.",
+            Infeasible.MEMORY,
+            math.inf,
         )
     return replica.decode * rent * request.served
 
@@ -193,16 +232,31 @@ def _tokens(
         tokens = request.law.central.tokens_for(request.target_loss, equivalent)
         if tokens is None:
             least = request.law.central.loss(equivalent, 1e30 * TOKEN)
-            raise ConfigError(
-                f"target_loss={request.target_loss} is out of reach for {candidate.name}: however many tokens it "
-                f"sees, the law leaves it above {least:.4g}."
+            raise Infeasible(
+                f"target_loss={request.target_loss} is out of reach for {title(candidate.name)}: however many tokens "
+                f"it sees, the law leaves it above {least:.4g}; ask for more than that.",
+                Infeasible.LOSS,
+                least,
             )
         return tokens
     if not allowed:
         raise ConfigError(
-            "The plan has no end: give tokens, target_loss, deadline_days, budget_krw or budget.device_hours."
+            "The plan has no end: give tokens, target_loss, deadline_days, budget_krw, budget_usd or "
+            "budget.device_hours."
         )
     return min(_surely(limit / each, request.chance) for limit in allowed.values())
+
+
+def _less_than_a_step(
+    request: Request, candidate: Candidate, layout: LayoutConfig, tokens: Quantity
+) -> Infeasible:
+    step = layout.tokens_per_step * TOKEN
+    return Infeasible(
+        f"{title(candidate.name)} on {tokens} is out of reach: one step on {request.cluster.devices:,} devices holds "
+        f"{step}; give more tokens, days or money, or fewer devices.",
+        Infeasible.BOUND,
+        step.to(TOKEN) / tokens.to(TOKEN) if tokens.value > 0 else math.inf,
+    )
 
 
 def _surely(value: Uncertain, chance: float) -> Any:
@@ -219,23 +273,3 @@ def _binding(allowed: dict[str, Uncertain], needed: Uncertain, chance: float) ->
     slack = slacks[name]
     held = NormalDist().cdf(math.log(float(slack.central)) / slack.spread) if slack.spread > 1e-9 else 1.0
     return (name if float(_surely(slack, chance)) < 1.02 else UNBOUND), held
-
-
-def nearest_change(plan: Plan, request: Request) -> str:
-    """For a plan that asks too much: what binds, and the smallest change of each kind that would do."""
-    name, limit = min(plan.limits.items(), key=lambda item: item[1].central)
-    over = float(plan.device_time.central / limit.central)
-    fewer = f"train on {plan.tokens / over} at most"
-    if name == "calendar":
-        days = plan.days.central.to(DAY)
-        devices = math.ceil(request.cluster.devices * over)
-        more = f"give {days:.0f} days, or {devices:,} devices"
-    elif name == "money":
-        sum_ = plan.cost + plan.serving_cost if plan.serving_cost else plan.cost
-        more = f"give {sum_.central}"
-    else:
-        more = f"give {plan.device_time.central.to(DEVICE * HOUR):,.0f} device-hours"
-    return (
-        f"{plan.candidate.name} on {plan.tokens} is out of reach: {name} binds, {over:.2g} times over; "
-        f"{more}, or {fewer}."
-    )

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.planner.describe import title
+from lab.planner.fastest import plan_for
 from lab.planner.interval import certain
 from lab.planner.money import money, price
-from lab.planner.plans import Plan, Request, dense_equivalent
+from lab.planner.plans import Plan, Request, dense_equivalent, title
 from lab.planner.quantity import DAY, DEVICE, GIB, TOKEN, WON, Quantity
-from lab.planner.search import Found, plan_for
+from lab.planner.search import Found
 from lab.report.contenders import KNOWN
 from lab.report.sheet import spread_apart
 

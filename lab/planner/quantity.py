@@ -10,7 +10,7 @@ without unit becomes a plain ``float``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import total_ordering
+from functools import lru_cache, total_ordering
 
 Dimension = tuple[tuple[str, int], ...]
 """Base units with their exponents, sorted by name; ``()`` is a plain number."""
@@ -94,6 +94,7 @@ class Quantity:
             raise TypeError(f"{other.unit} cannot be {verb} {self.unit}.")
 
 
+@lru_cache(maxsize=1024)
 def _combined(left: Dimension, right: Dimension, sign: int) -> Dimension:
     exponents = dict(left)
     for name, exponent in right:

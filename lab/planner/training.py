@@ -20,6 +20,7 @@ from lab.model.leaves.position import NoPosition
 from lab.model.leaves.residual import PreNorm
 from lab.model.leaves.router import NoRouter, RouterConfig, SigmoidRouter
 from lab.model.size import BACKWARD_OVER_FORWARD, size
+from lab.planner.once import once_per_model
 from lab.planner.quantity import FLOP, TOKEN, Quantity
 
 TRAINING_OVER_FORWARD = 1 + BACKWARD_OVER_FORWARD
@@ -44,6 +45,7 @@ class TrainingWork:
         return self.dense + self.experts + self.attention + self.head
 
 
+@once_per_model
 def training_work(model: ModelConfig, sequence: int) -> TrainingWork:
     """Training FLOPs per token of ``model`` at sequences of ``sequence`` tokens (flop/token)."""
     total = size(model, sequence).flops_per_token_forward
@@ -68,13 +70,20 @@ def routed_params(model: ModelConfig) -> int:
     return router.top_k * model.feed_forward.num_params(model.width, router.expert_width)
 
 
+@once_per_model
 def expert_params(model: ModelConfig) -> int:
     """All parameters of routed experts, those that expert parallelism divides."""
     router = model.router
     if not isinstance(router, SigmoidRouter):
         return 0
     one = model.feed_forward.num_params(model.width, router.expert_width)
-    return sum(layer.sparse for layer in model.plan()) * router.num_experts * one
+    return sparse_layers(model) * router.num_experts * one
+
+
+@once_per_model
+def sparse_layers(model: ModelConfig) -> int:
+    """Layers that have routed experts."""
+    return sum(layer.sparse for layer in model.plan())
 
 
 def sketch(total: float, active: float, vocab_size: int = 128000, name: str = "sketch") -> ModelConfig:

@@ -13,10 +13,10 @@ from lab.model.leaves.router import SigmoidRouter
 from lab.planner.communication import communication
 from lab.planner.config import LayoutConfig
 from lab.planner.facts import Device, read
-from lab.planner.memory import activation_elements
+from lab.planner.memory import all_activation_elements
 from lab.planner.pipeline import bubble
 from lab.planner.quantity import BYTE, DEVICE, SECOND, TOKEN, Quantity
-from lab.planner.training import TRAINING_OVER_FORWARD, training_work
+from lab.planner.training import TRAINING_OVER_FORWARD, sparse_layers, training_work
 
 PRIOR = {"dense": 1.2, "experts": 1.4, "attention": 2.0, "traffic": 1.3, "links": 0.5, "fp4": 0.5}
 """What one would guess before any fit; the layouts of rows without one are chosen by these, so that nothing circular
@@ -82,7 +82,7 @@ def ideal_times(model: ModelConfig, layout: LayoutConfig, device: Device) -> dic
     fast, plain = device.achieved(layout.precision), device.achieved("bf16")
     dense = again * work.dense / fast + work.head / plain
     experts = again * work.experts / fast + _expert_bytes(model, layout, again) / device.memory_bandwidth
-    elements = sum(activation_elements(model, layer) for layer in model.plan())
+    elements, _ = all_activation_elements(model)
     traffic = again * PASSES_OVER_ACTIVATIONS * elements * 2 * (BYTE / TOKEN) / device.memory_bandwidth
     fp4 = (dense if layout.precision == "fp4" else 0 * dense) if device.fp4 else 0 * dense
     return {
@@ -129,5 +129,5 @@ def _expert_bytes(model: ModelConfig, layout: LayoutConfig, again: float) -> Qua
     tokens = layout.micro_batch * layout.sequence / layout.context
     rows = max(1.0, tokens * layout.expert * router.top_k / router.num_experts)
     per_row = 3 * (width + hidden) + 3 * width * hidden / rows
-    sparse = sum(layer.sparse for layer in model.plan())
+    sparse = sparse_layers(model)
     return again * TRAINING_OVER_FORWARD * sparse * router.top_k * per_row * 2 * BYTE / TOKEN

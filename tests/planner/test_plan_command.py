@@ -89,9 +89,23 @@ def test_free_size(capsys):
         (["cluster=b200_76"], "did you mean b200_768"),
         (["format=xml"], "format=xml is unknown"),
         (["precision=int4", "deadline_days=9"], "precision=int4 is unknown"),
+        (["precision=fp32", "deadline_days=9"], "precision=fp32 is unknown: it can be bf16, fp8, fp4"),
+        (["train_optimizer=sgd", "deadline_days=9"], "train_optimizer=sgd is unknown"),
         (["active=1e9"], "active=1e[+]09 needs total"),
+        (["model=motif_3", "total=1e9"], "total=1e[+]09 and a model cannot both be given"),
+        (["deadline=2030-01-01", "deadline_days=9"], "deadline and deadline_days cannot both be given"),
+        (["tokens=1e300"], "tokens=1e[+]300 cannot be used: it must be above 0 and at most 1e[+]18"),
+        (["budget_krw=nan"], "budget_krw=nan cannot be used"),
+        (["budget_usd=inf"], "budget_usd=inf cannot be used"),
+        (
+            ["model=motif_3", "budget_krw=1"],
+            "out of reach: one step on 768 devices holds 25.2 million tokens",
+        ),
+        (["model=motif_3", "tokens=1e12", "batch_tokens=4096"], "cannot share a training of Motif 3"),
+        (["target_loss=0.5"], "Nothing is feasible; nearest: target_loss=0.5 .* ask for more than that"),
+        (["model=llama", "tokens=1e12", "figures=/proc/none"], "figures=/proc/none cannot be written"),
         (["model=motif_3"], "The plan has no end"),
-        (["model=motif_3", "devices=8", "deadline_days=9"], "cannot hold motif_3: memory binds"),
+        (["model=motif_3", "devices=8", "deadline_days=9"], "cannot hold Motif 3: memory binds"),
     ],
 )
 def test_one_sentence(overrides, sentence):
@@ -128,6 +142,8 @@ def test_serving_side_by_side(capsys):
     ("override", "sentence"),
     [
         ("device=b201", "device=b201 is unknown"),
+        ("precision=fp32", "precision=fp32 is unknown"),
+        ("contexts=[10000000000]", "contexts="),
         ("precision=int4", "precision=int4 is unknown"),
         ("contexts=[0]", "contexts="),
         ("tokens_per_second=0", "tokens_per_second=0"),

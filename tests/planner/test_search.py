@@ -9,10 +9,11 @@ from lab.errors import ConfigError
 from lab.planner.config import BudgetConfig, ClusterConfig
 from lab.planner.describe import goodput
 from lab.planner.export import train_overrides
+from lab.planner.fastest import fastest_layout, plan_for
 from lab.planner.money import in_dollars, money, price, won_per_dollar
 from lab.planner.plans import Candidate, Request
 from lab.planner.quantity import DAY, DEVICE, DEVICE_HOUR, DOLLAR, HOUR, TOKEN, WON
-from lab.planner.search import fastest_layout, free_sizes, plan_for, search
+from lab.planner.search import free_sizes, search
 from lab.planner.training import sketch
 
 CLUSTER = ClusterConfig("b200_768", "b200", 768)
@@ -67,7 +68,7 @@ def test_the_fastest_layout_fits_and_is_exhaustive(motif_3):
     assert needed.fits(asked.device)
     times = [
         utilisation(motif_3.model, one, asked.device).time
-        for one in candidates(motif_3.model, asked.device, 768, 4096, "fp8", optimizer="adamw")
+        for one in candidates(motif_3.model, 768, 4096, "fp8", optimizer="adamw")
         if memory(motif_3.model, one).fits(asked.device)
     ]
     assert used.time == min(times)
@@ -90,7 +91,7 @@ def test_serving_is_paid_from_the_same_money(motif_3):
     both = plan_for(request(budget=budget, served=3e12 * TOKEN), motif_3)
     assert both.serving_cost.central > 0 * WON
     assert both.tokens < alone.tokens
-    with pytest.raises(ConfigError, match="does not even pay for serving"):
+    with pytest.raises(ConfigError, match="do not even pay for serving"):
         plan_for(request(budget=budget, served=1e18 * TOKEN), motif_3)
 
 
@@ -118,20 +119,20 @@ def test_export_composes_what_was_planned(motif_3):
     [
         (
             {"cluster": ClusterConfig("few", "h100", 8)},
-            r"cannot hold motif_3: memory binds, .*of them would hold it",
+            r"cannot hold Motif 3: memory binds, .*of them would hold it",
         ),
         ({"cluster": ClusterConfig("odd", "b201", 8)}, r"cluster\.device=b201 is unknown: it can be"),
         ({"budget": BudgetConfig()}, r"no end: give tokens"),
         (
             {"tokens": 12.5e12 * TOKEN, "budget": BudgetConfig(deadline_days=2)},
-            r"calendar binds, \d.* times over; give \d+ days, or [\d,]+ devices, or train on .* at most",
+            r"calendar binds, \d.* times over; give \d+ days, or take [\d,]+ devices, or train on .* at most",
         ),
         ({"tokens": 12.5e12 * TOKEN, "budget": BudgetConfig(won=1e8)}, r"money binds, .*; give ₩[\d,]+"),
         (
             {"tokens": 1e12 * TOKEN, "budget": BudgetConfig(device_hours=1e3)},
             r"device-hours binds, .*; give [\d,]+ d",
         ),
-        ({"target_loss": 1.82, "budget": LEASE}, r"target_loss=1\.82 is out of reach for motif_3"),
+        ({"target_loss": 1.82, "budget": LEASE}, r"target_loss=1\.82 is out of reach for Motif 3"),
         ({"cluster": ClusterConfig("amd", "mi325x", 512)}, r"won_per_device_hour must be set|no rent"),
     ],
 )
@@ -150,6 +151,46 @@ def test_the_nearest_change_is_enough(motif_3):
     fastest_layout(request(cluster=ClusterConfig("enough", "b200", enough)), motif_3)
     with pytest.raises(ConfigError):
         fastest_layout(request(cluster=ClusterConfig("half", "b200", enough // 2)), motif_3)
+
+
+def test_the_devices_of_a_refusal_meet_the_deadline(motif_3):
+    asked = request(tokens=12.5e12 * TOKEN, budget=BudgetConfig(deadline_days=12))
+    with pytest.raises(ConfigError) as caught:
+        search(asked, [motif_3])
+    enough = int(str(caught.value).split("take ")[1].split()[0].replace(",", ""))
+    larger = replace(asked, cluster=replace(CLUSTER, devices=enough))
+    assert search(larger, [motif_3]).recommended.days.central.to(DAY) <= 12
+
+
+def test_a_step_is_no_larger_than_asked(motif_3):
+    """A batch that cannot grow with the cluster leaves shorter pipelines full of bubble."""
+    free, bound = (plan_for(request(tokens=1e12 * TOKEN, batch=size * TOKEN), motif_3) for size in (1e9, 8e6))
+    assert bound.layout.tokens_per_step <= 8e6 < free.layout.tokens_per_step
+    assert bound.utilisation.time > free.utilisation.time
+    with pytest.raises(ConfigError, match=r"too few sequences .* take \d+ devices, or a larger batch_tokens"):
+        plan_for(request(tokens=1e12 * TOKEN, batch=4096 * TOKEN), motif_3)
+
+
+def test_long_sequences_are_cut_over_devices(motif_3):
+    plan = plan_for(request(tokens=1e12 * TOKEN, sequence=1_048_576), motif_3)
+    assert plan.layout.context > 1
+    assert plan.memory.fits(request().device)
+
+
+def test_a_wanted_loss_ends_where_the_text_does(motif_3):
+    with pytest.raises(ConfigError, match=r"text binds, .* trillion tokens of text, or train on"):
+        search(request(target_loss=1.9), [motif_3])
+
+
+def test_the_cheapest_of_equals_is_named(motif_3):
+    reasons = " ".join(search(request(), [*free_sizes(), motif_3]).reasons)
+    assert "the cheapest of them is" in reasons
+
+
+def test_the_cluster_s_own_links_count(motif_3):
+    slow = replace(CLUSTER, scale_out_gb_per_second=5.0)
+    usual, slowed = (plan_for(request(tokens=1e12 * TOKEN, cluster=one), motif_3) for one in (CLUSTER, slow))
+    assert slowed.utilisation.time > usual.utilisation.time
 
 
 def test_prices_span_what_was_published():
