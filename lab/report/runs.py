@@ -19,6 +19,7 @@ import yaml
 
 from lab.errors import ConfigError
 
+COMMITTED = "results.csv"  # in place of run folders, where a sweep's results were committed
 RUN_FILES = ("status.json", "metrics.jsonl", "results.json")
 
 
@@ -122,10 +123,19 @@ def read_runs(directory: Path | str) -> list[Run]:
 
 
 def runs(directory: Path | str) -> pd.DataFrame:
-    """One row a run: name, contender, seed, state, step, then config and results with dotted column names."""
+    """One row a run: name, contender, seed, state, step, then config and results with dotted column names.
+
+    Runs that a sweep started have their variant, option and phase (``search`` or ``compare``) too. The folder of a
+    sweep's committed results gives the runs that it remembers, see :func:`lab.report.sweeps.frame`.
+    """
+    if (Path(directory) / COMMITTED).is_file():
+        from lab.report.sweeps import frame, read_sweep  # built on this module
+
+        return frame(read_sweep(directory))
     rows = [
         {
             "name": run.name,
+            **{key: run.job[key] for key in ("variant", "option", "phase") if key in run.job},
             "contender": run.contender,
             "seed": run.seed,
             "state": run.state,

@@ -19,11 +19,11 @@ import numpy as np
 from lab.errors import ConfigError
 from lab.files import write_json, write_text
 from lab.report.curves import Band
-from lab.report.runs import Run
+from lab.report.runs import COMMITTED, Run
 from lab.report.sweep_checks import shared_conditions
 from lab.report.sweep_jobs import SECONDS_PER_HOUR, Job, Sweep
 
-RESULTS_FILE, CURVES_FILE = "results.csv", "curves.csv"
+CURVES_FILE = "curves.csv"
 JOB_COLUMNS = ("variant", "option", "phase", "seed", "run", "fingerprint", "state", "step", "steps", "error")
 RUN_COLUMNS = ("revision", "threads", "seconds")
 FIGURES = ("bits_per_byte", "size", "training")  # sections of results.json that are kept whole
@@ -33,7 +33,7 @@ CURVE_COLUMNS = ("variant", "runs", "flops", "mean", "low", "high")
 
 def is_committed(folder: Path) -> bool:
     """Whether a folder holds committed results rather than runs."""
-    return (folder / RESULTS_FILE).is_file()
+    return (folder / COMMITTED).is_file()
 
 
 def write_committed(sweep: Sweep, folder: Path) -> list[Path]:
@@ -44,22 +44,22 @@ def write_committed(sweep: Sweep, folder: Path) -> list[Path]:
     _refuse_other_sweep(sweep, folder)
     folder.mkdir(parents=True, exist_ok=True)
     record = {**sweep.description, "conditions": shared_conditions(sweep.jobs), "notes": list(sweep.notes)}
-    write_text(folder / RESULTS_FILE, _results(sweep))
+    write_text(folder / COMMITTED, _results(sweep))
     write_text(folder / CURVES_FILE, _curves(sweep.bands))
     write_json(folder / "sweep.json", record)
-    return [folder / name for name in (RESULTS_FILE, CURVES_FILE, "sweep.json")]
+    return [folder / name for name in (COMMITTED, CURVES_FILE, "sweep.json")]
 
 
 def recorded_runs(folder: Path) -> dict[str, Run]:
     """The runs of committed results by name; raises ConfigError where the file is damaged."""
-    path = folder / RESULTS_FILE
+    path = folder / COMMITTED
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     try:
         return {row["run"]: _recorded_run(folder, row) for row in rows if row["state"] != "waiting"}
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise ConfigError(
-            f"sweep={folder} cannot be read: {RESULTS_FILE} is damaged ({type(error).__name__} {error}); "
+            f"sweep={folder} cannot be read: {COMMITTED} is damaged ({type(error).__name__} {error}); "
             "export it again."
         ) from error
 

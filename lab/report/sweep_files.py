@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from lab.errors import ConfigError
@@ -29,17 +30,19 @@ def write_tables(folder: Path | str) -> tuple[Sweep, list[Path]]:
     """
     sweep = read_sweep(folder)
     require_results(sweep)
-    if is_committed(sweep.folder):
-        return sweep, [_write_figure(sweep), *_write_readme(sweep)]
-    table, numbers = sweep.folder / "table.md", sweep.folder / "table.csv"
-    write_text(table, sweep_markdown(sweep))
-    write_text(numbers, to_csv(sweep_table(sweep)))
-    return sweep, [table, numbers, _write_figure(sweep)]
+    with _writable("sweep", folder):
+        if is_committed(sweep.folder):
+            return sweep, [_write_figure(sweep), *_write_readme(sweep)]
+        table, numbers = sweep.folder / "table.md", sweep.folder / "table.csv"
+        write_text(table, sweep_markdown(sweep))
+        write_text(numbers, to_csv(sweep_table(sweep)))
+        return sweep, [table, numbers, _write_figure(sweep)]
 
 
 def export_sweep(sweep: Sweep, folder: Path | str) -> tuple[Sweep, list[Path]]:
     """Write a sweep's results to be committed, then its table and figures from these files alone."""
-    written = write_committed(sweep, Path(folder))
+    with _writable("export", folder):
+        written = write_committed(sweep, Path(folder))
     committed, made = write_tables(folder)
     return committed, [*written, *made]
 
@@ -70,6 +73,17 @@ def standalone(sweep: Sweep, drawings: Sequence[str]) -> str:
             "</svg>\n",
         ]
     )
+
+
+@contextmanager
+def _writable(key: str, folder: Path | str) -> Iterator[None]:
+    """Turn the operating system's refusals into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"{key}={folder} cannot be written ({error.strerror}): choose a folder that can."
+        ) from error
 
 
 def _write_figure(sweep: Sweep) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -156,9 +157,10 @@ class Sweep:
         return min(found, key=lambda option: sign * fmean(found[option]))
 
     def entries(self, key: str) -> list[str]:
-        """The names of the numbers in the mapping ``key``, numeric ones in rising order; empty for a number.
+        """The names of the numbers in the mapping ``key``, empty for a number.
 
-        Raises ConfigError where no finished run has ``key``.
+        Where there are names that are numbers themselves, such as lengths, it is these alone, in rising order. Raises
+        ConfigError where no finished run has ``key``.
         """
         known = dict.fromkeys(name for job in self.jobs for name in job.figures)
         if key in known or not known:
@@ -171,12 +173,19 @@ class Sweep:
             raise ConfigError(
                 f"metric={key} is in no results.json of {self.folder}: the nearest is {near[0]}."
             )
-        return sorted(leaves, key=lambda name: (0, float(name), name) if is_number(name) else (1, 0.0, name))
+        numbers = {name: number for name in leaves if (number := entry_number(name)) is not None}
+        return sorted(numbers, key=lambda name: numbers[name]) if numbers else leaves
 
     @property
     def mappings(self) -> list[str]:
-        """Those of the further metrics that are mappings, such as a figure by length of context."""
-        return [key for key in self.also if self.entries(key)]
+        """What is shown by entry, such as a figure by length of context: a further metric that is a mapping, or the
+        mapping by numbers from which any metric is an entry.
+        """
+        found = []
+        for key in (self.metric, *self.also):
+            parent, _, name = key.rpartition(".")
+            found += [key] if self.entries(key) else [parent] if entry_number(name) is not None else []
+        return list(dict.fromkeys(found))
 
     @cached_property
     def bands(self) -> Mapping[str, Band]:
@@ -201,6 +210,10 @@ class Sweep:
         )
         for job in self.jobs:
             found += _job_problems(job)
+        shown = [key for key in (self.metric, *self.also) if any(key in job.figures for job in self.jobs)]
+        for job in self.jobs:
+            lacking = [key for key in shown if job.finished and key not in job.figures]
+            found += [f"{job.name} has no number for {_listed(lacking)}."] if lacking else []
         return found
 
 
@@ -232,9 +245,7 @@ def _listed(names: tuple[str, ...] | list[str], at_most: int = 6) -> str:
     return ", ".join(names[:at_most]) + (f" and {more} more" if more > 0 else "")
 
 
-def is_number(name: str) -> bool:
-    """Whether a mapping's key is a finite number, such as a length."""
-    try:
-        return math.isfinite(float(name))
-    except ValueError:
-        return False
+def entry_number(name: str) -> float | None:
+    """The number that names an entry of a mapping, ``1024`` or ``x8`` (times); None for a word."""
+    found = re.fullmatch(r"x?(\d+(?:\.\d+)?)", name)
+    return float(found[1]) if found else None

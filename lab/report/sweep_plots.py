@@ -20,7 +20,7 @@ from lab.report.dots import Dot, DotPanel, dot_figure
 from lab.report.plots import curve_figure, draw
 from lab.report.sheet import WIDE, Sheet, name_ends, series_colour, text_width
 from lab.report.svg import Ink, belongs_to
-from lab.report.sweep_jobs import Sweep, is_number
+from lab.report.sweep_jobs import Sweep, entry_number
 from lab.report.sweep_verdicts import comparisons, decimal_places, metric_title, signed
 
 if TYPE_CHECKING:
@@ -147,8 +147,8 @@ def search_figure(sweep: Sweep, width: int, ink: Ink) -> Figure | None:
 def _entry_figure(key: str, sweep: Sweep, width: int, ink: Ink) -> Figure | None:
     """The mapping ``key`` against its entries, mean and ±1 standard deviation over seeds."""
     entries = sweep.entries(key)
-    numeric = all(is_number(entry) for entry in entries)
-    places = [float(entry) for entry in entries] if numeric else list(map(float, range(len(entries))))
+    numbers = [number for entry in entries if (number := entry_number(entry)) is not None]
+    places = numbers or [float(place) for place in range(len(entries))]
     panel, sheet = _line_panel(sweep, width, ink)
     ends = []
     for variant, identity in variant_identities(sweep).items():
@@ -171,7 +171,7 @@ def _entry_figure(key: str, sweep: Sweep, width: int, ink: Ink) -> Figure | None
         ends.append((identity, max(means), means[max(means)], ""))
     if not ends:
         return None
-    if numeric and min(places) > 0 and len(places) > 1:
+    if numbers and min(numbers) > 0:
         panel.set_xscale("log", base=2)
     panel.minorticks_off()
     panel.set_xticks(places, entries)

@@ -49,7 +49,8 @@ def require_results(sweep: Sweep) -> None:
 
 def sweep_table(sweep: Sweep) -> Table:
     """A row a variant in the order of the sweep's file: cost, seeds, the deciding metric, its test, further metrics."""
-    scalars = [key for key in sweep.also if not sweep.entries(key)]
+    by_entry = sweep.mappings
+    scalars = [key for key in sweep.also if key not in by_entry and key.rpartition(".")[0] not in by_entry]
     rows = {variant: _cost_cells(sweep, variant) for variant in sweep.variants}
     for key in (sweep.metric, *scalars):
         for variant, cells in _metric_cells(sweep, key).items():

@@ -1,0 +1,120 @@
+"""Committed results: the same table as from the runs, and READMEs that show what their files say."""
+
+import re
+import shutil
+
+import pytest
+
+from lab.errors import ConfigError
+from lab.report.runs import runs
+from lab.report.sweep_committed import write_committed
+from lab.report.sweep_files import export_sweep, table_block, write_tables
+from lab.report.sweep_table import sweep_markdown
+from lab.report.sweep_verdicts import comparisons
+from lab.report.sweeps import read_sweep
+from tests.repository.files import ROOT
+
+from .fabricated_sweep import fabricate_sweep
+from .test_sweep_reading import change_json
+
+COMMITTED = sorted(path.parent for path in (ROOT / "experiments").glob("*/sweep.json"))
+
+
+@pytest.mark.parametrize("folder", COMMITTED, ids=lambda folder: folder.name)
+def test_the_readme_shows_what_the_committed_files_say(folder):
+    readme = (folder / "README.md").read_text(encoding="utf-8")
+    assert table_block(readme) == sweep_markdown(read_sweep(folder)), (
+        f"python -m experiments.table sweep=experiments/{folder.name} brings the README up to date"
+    )
+
+
+def test_every_folder_of_an_ablation_has_its_results():
+    """A folder in experiments that holds any of the files of committed results holds all of them."""
+    named = {
+        path.parent
+        for name in ("sweep.json", "results.csv")
+        for path in (ROOT / "experiments").glob(f"*/{name}")
+    }
+    assert named == set(COMMITTED)
+    for folder in COMMITTED:
+        assert all(
+            (folder / name).is_file() for name in ("README.md", "results.csv", "curves.csv", "figure.svg")
+        )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return fabricate_sweep(tmp_path / "runs" / "position")
+
+
+def test_the_table_from_committed_files_is_the_table_from_the_runs(folder, tmp_path):
+    change_json(
+        folder / "nope-middle-s3" / "status.json", lambda status: status.update(state="failed", error="NaN.")
+    )
+    change_json(folder / "rope-low-s100" / "job.json", lambda entry: entry.update(seconds=36.0))
+    change_json(
+        folder / "nope-middle-s4" / "results.json", lambda results: results["training"].update(flops=7e11)
+    )
+    sweep = read_sweep(folder)
+    committed, written = export_sweep(sweep, tmp_path / "kept")
+    shutil.rmtree(folder)
+    assert sorted(path.name for path in written) == ["curves.csv", "figure.svg", "results.csv", "sweep.json"]
+    assert sweep_markdown(committed) == sweep_markdown(sweep)
+    assert comparisons(committed, sweep.metric) == comparisons(sweep, sweep.metric), "at full precision"
+    assert committed.notes == sweep.notes != ()
+    assert committed.core_hours("rope") == pytest.approx(sweep.core_hours("rope"), rel=1e-12)
+    for variant, band in committed.bands.items():
+        assert band.num_runs == sweep.bands[variant].num_runs
+        assert band.mean[-1] == pytest.approx(sweep.bands[variant].mean[-1], rel=1e-5)
+    table = runs(tmp_path / "kept")
+    assert len(table) == 24
+    assert table["results.bits_per_byte.ko"].notna().sum() == 23, "not the failed one"
+
+
+def test_the_readme_is_brought_up_to_date_between_its_marks(folder, tmp_path):
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "README.md").write_text("Before.\n\n<!-- table -->\nold\n<!-- /table -->\n\nAfter.\n")
+    export_sweep(read_sweep(folder), kept)
+    readme = (kept / "README.md").read_text()
+    assert readme.startswith("Before.\n\n<!-- table -->\n| Variant |")
+    assert readme.endswith("<!-- /table -->\n\nAfter.\n")
+    assert table_block(readme) == sweep_markdown(read_sweep(kept))
+    write_tables(kept)
+    assert (kept / "README.md").read_text() == readme
+    (kept / "README.md").write_text("No marks.")
+    with pytest.raises(ConfigError, match="has no place for the table"):
+        write_tables(kept)
+
+
+def test_results_of_another_sweep_are_not_written_over(folder, tmp_path):
+    write_committed(read_sweep(folder), tmp_path / "kept")
+    change_json(folder / "sweep.json", lambda it: it.update(name="other"))
+    with pytest.raises(ConfigError, match="holds the results of position: choose another folder for other"):
+        write_committed(read_sweep(folder), tmp_path / "kept")
+
+
+def test_damaged_results_and_folders_that_cannot_be_written(folder, tmp_path):
+    kept = tmp_path / "kept"
+    write_committed(read_sweep(folder), kept)
+    text = (kept / "results.csv").read_text()
+    (kept / "results.csv").write_text(text[: text.rindex("compare") + 3])
+    with pytest.raises(ConfigError, match=r"results\.csv is damaged"):
+        read_sweep(kept)
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="cannot be written"):
+        export_sweep(read_sweep(folder), tmp_path / "file" / "kept")
+
+
+def test_the_figure_stands_alone(folder, tmp_path):
+    """Every colour it uses is one it defines, for light and for dark; its drawings keep their place."""
+    export_sweep(read_sweep(folder), tmp_path / "kept")
+    for path in (tmp_path / "kept").iterdir():
+        assert str(tmp_path) not in path.read_text(), "no path of this machine is committed"
+    svg = (tmp_path / "kept" / "figure.svg").read_text()
+    used = set(re.findall(r"var\(--([\w-]+)\)", svg))
+    light, dark = re.search(r":root { (.*?) } @media .*?:root { (.*?) } }", svg).groups()
+    for theme in (light, dark):
+        assert used <= set(re.findall(r"--([\w-]+):", theme))
+    assert svg.count("<svg ") == 1 + 4, "metric, curves, search, and the mapping"
+    assert "http://" not in svg.replace("http://www.w3.org/", "")
