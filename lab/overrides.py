@@ -101,7 +101,10 @@ def _check_option(override: Override) -> None:
     if not isinstance(option, str) or option not in options:
         near = difflib.get_close_matches(str(option), options, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
-        raise ConfigError(f"{group}={option} is not an option{hint}: {group} can be {', '.join(options)}.")
+        more = ", and others with the extra launchers installed" if group == "hydra/launcher" else ""
+        raise ConfigError(
+            f"{group}={option} is not an option{hint}: {group} can be {', '.join(options)}{more}."
+        )
 
 
 def _check_key(key: str, known: set[str]) -> None:

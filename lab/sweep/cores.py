@@ -65,7 +65,8 @@ def run_on_cores(
                     job, slot = waiting.popleft(), slots.pop()
                     on_start(job)
                     gpu = slot % gpus if gpus else None
-                    process = context.Process(target=work, args=(job.config, gpu), name=job.run)
+                    given = (job.config, dict(os.environ), gpu)
+                    process = context.Process(target=work, args=given, name=job.run)
                     process.start()
                     running[process.sentinel] = (job, process, slot, time.monotonic())
                 for sentinel in connection.wait(list(running), SECONDS_BETWEEN_LOOKS):
@@ -85,7 +86,8 @@ def survey_here(configs: list[Config], metrics: list[str], build: bool) -> dict[
     """What :func:`lab.sweep.worker.survey` finds; raises its sentence as :class:`ConfigError`."""
     with _forkserver() as context:
         receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(target=survey, args=(configs, metrics, build, sender), name="survey")
+        given = (configs, metrics, build, dict(os.environ), sender)
+        process = context.Process(target=survey, args=given, name="survey")
         process.start()
         sender.close()
         try:

@@ -68,22 +68,25 @@ def console_in(path: Path) -> Iterator[None]:
             os.close(descriptor)
 
 
-def work(config: Config, gpu: int | None) -> None:
+def work(config: Config, environment: dict[str, str], gpu: int | None) -> None:
     """A process of the ``cores`` launcher: one job, on one thread or on the GPU of that number."""
-    _belong_to_parent()
+    _belong_to_parent(environment)
     if gpu is not None:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
         os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[gpu] if visible else str(gpu)
     sys.exit(0 if run_job(config) else 1)
 
 
-def survey(configs: list[Config], metrics: list[str], build: bool, answer: Connection) -> None:
+def survey(
+    configs: list[Config], metrics: list[str], build: bool, environment: dict[str, str], answer: Connection
+) -> None:
     """Find out, in a process of its own, what the parent must know before the launch; sent to ``answer``.
 
-    Either ``{"flops_per_second": ..., "gpus": ...}`` of one job at work, or a sentence for the user. ``build``
+    Either ``{"flops_per_second": ..., "gpus": ..., "code": ...}``, speed, number of GPUs and revision of a job
+    at work here, or a sentence for the user. ``build``
     makes the corpora, which jobs then share, and checks ``metrics`` against them.
     """
-    _belong_to_parent()
+    _belong_to_parent(environment)
     try:
         answer.send(_survey(configs, metrics, build))
     except ConfigError as error:
@@ -126,8 +129,9 @@ def _check_metrics(metrics: list[str], config: Config, corpus: Any) -> None:
             raise ConfigError(f"ablation.metric={metric} will not be in results.json: there will be {there}.")
 
 
-def _belong_to_parent() -> None:
-    """Leave Ctrl-C to the parent, which then asks for a checkpoint, and end when the parent is gone."""
+def _belong_to_parent(environment: dict[str, str]) -> None:
+    """Take the parent's variables as they are now, leave Ctrl-C to it, and end when it is gone."""
+    os.environ.update(environment)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
