@@ -28,7 +28,7 @@ def train_and_judge(container: DictConfig, overrides: list[str]) -> None:
     if HydraConfig.get().mode is RunMode.MULTIRUN:  # a launcher of Hydra has begun a job of a sweep
         run_job(config)
         return
-    if container.ablation is not None:
+    if choices.get("ablation"):
         raise ConfigError(f"ablation={choices.ablation} cannot be run without -m: it names many runs.")
     from lab import job  # torch, once the settings are known to be good
     from lab.trainer.tracker import RunIdentity

@@ -15,9 +15,18 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lab.data.config import DataConfig, FolderData, HubData, PackagesData, TokenizerConfig
+from lab.data.config import (
+    DataConfig,
+    FolderData,
+    HubData,
+    PackagesData,
+    RecallData,
+    TextData,
+    TokenizerConfig,
+)
 from lab.errors import ConfigError
 from lab.evaluation.config import EvaluationConfig
+from lab.evaluation.measures.catalogue import MEASURES
 from lab.model.config import ModelConfig
 from lab.model.leaves import (
     attention,
@@ -84,7 +93,12 @@ KINDS: dict[type, dict[str, type]] = {
         "shared_block": multi_token.SharedBlock,
         "hidden_first_block": multi_token.HiddenFirstBlock,
     },
-    DataConfig: {"packages": PackagesData, "folder": FolderData, "hub": HubData},
+    DataConfig: {
+        "packages": PackagesData,
+        "folder": FolderData,
+        "hub": HubData,
+        "recall": RecallData,
+    },
     OptimizerConfig: {"adamw": AdamWConfig, "muon": MuonConfig},
 }
 """Leaf kinds by base class: the words that ``kind:`` may say in a YAML file."""
@@ -122,6 +136,23 @@ class Config:
                 f"trainer.sequence_length={self.trainer.sequence_length} must be at most "
                 f"model.max_positions={self.model.max_positions}."
             )
+        self._check_task()
+
+    def _check_task(self) -> None:
+        """Hold a synthetic task to what it needs, and measures to what they can be taken of."""
+        trained_on = "texts" if isinstance(self.data, TextData) else self.data.kind
+        for name in self.evaluation.measures:
+            if MEASURES[name].data != trained_on:
+                raise ConfigError(
+                    f"evaluation.measures={name} cannot be used with data={self.data.kind}: "
+                    f"it is taken of models that were trained on {MEASURES[name].data}."
+                )
+        if isinstance(self.data, RecallData):
+            self.data.require_room(self.trainer.sequence_length, self.model.vocab_size)
+            if "recall" not in self.evaluation.measures:
+                raise ConfigError(
+                    "data=recall needs evaluation.measures=[recall]: it has no text to be judged by."
+                )
 
 
 def compose(overrides: Iterable[str] = (), root: str = "config") -> Config:

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 
 from lab.config import Config, plain, size
-from lab.data.corpus import Corpus, prepare
-from lab.data.loader import Loader
+from lab.data.training import TrainingData, open_loader, prepare_training_data
 from lab.errors import ConfigError
 from lab.evaluation.judge import build_probes, judge
 from lab.files import read_json
@@ -50,16 +49,16 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def prepare_corpus(config: Config, progress: Callable[[str], None] = print) -> Corpus:
-    """The corpus of ``config``, built on first use."""
-    return prepare(config.data, config.tokenizer, cache_directory(), progress)
+def prepare_corpus(config: Config, progress: Callable[[str], None] = print) -> TrainingData:
+    """The corpus of ``config``, built on first use, or its task."""
+    return prepare_training_data(config.data, config.tokenizer, cache_directory(), progress)
 
 
 def run(
     config: Config,
     directory: Path,
     identity: RunIdentity,
-    corpus: Corpus | None = None,
+    corpus: TrainingData | None = None,
     progress: Callback | None = None,
 ) -> dict[str, Any]:
     """Train and judge ``config`` in ``directory``; returns what ``results.json`` says.
@@ -97,7 +96,7 @@ def run(
 
 
 def train_model(
-    config: Config, model: Decoder, corpus: Corpus, folder: RunFolder, callbacks: list[Callback]
+    config: Config, model: Decoder, corpus: TrainingData, folder: RunFolder, callbacks: list[Callback]
 ) -> Outcome:
     """Train ``model`` by ``config`` in an open run folder, with ``callbacks`` beside those that every run has."""
     torch.manual_seed(config.seed)
@@ -105,7 +104,7 @@ def train_model(
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
     trainer = config.trainer
-    loader = Loader(corpus, trainer.sequence_length, trainer.batch_size, config.data.mixture, config.seed)
+    loader = open_loader(corpus, config.data, trainer.sequence_length, trainer.batch_size, config.seed)
     optimizer = build_optimizer(model, config.optimizer)
     plan = make_plan(
         trainer, size(config), optimizer.state_bytes(), device, rehearse(model, trainer.sequence_length)
@@ -161,10 +160,13 @@ def training_figures(outcome: Outcome, record: Size) -> dict[str, Any]:
 
 def headline(results: dict[str, Any]) -> dict[str, float]:
     """The figures a tracker shows, under slash names."""
-    figures = {
-        f"eval/bits_per_byte/{language}": value for language, value in results["bits_per_byte"].items()
-    }
-    return figures | {f"eval/{name}/accuracy": probe["accuracy"] for name, probe in results["probes"].items()}
+    bits = results.get("bits_per_byte", {})
+    figures = {f"eval/bits_per_byte/{language}": value for language, value in bits.items()}
+    for name, probe in results.get("probes", {}).items():
+        figures[f"eval/{name}/accuracy"] = probe["accuracy"]
+    if "recall" in results["measures"]:
+        figures["eval/recall/accuracy"] = results["measures"]["recall"]["mean"]
+    return figures
 
 
 def architecture(config: ModelConfig) -> dict[str, Any]:

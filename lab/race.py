@@ -9,7 +9,7 @@ from rich.console import Console
 
 from lab import job
 from lab.config import Config, fingerprint
-from lab.data.corpus import Corpus
+from lab.data.corpus import Corpus, prepare, texts_of
 from lab.data.loader import stream_tokens
 from lab.evaluation.yardsticks import yardsticks
 from lab.files import read_json, write_json, write_text
@@ -29,7 +29,7 @@ def run_race(entries: Sequence[Config], budget: float, console: Console | None =
     console = console or Console(highlight=False)
     first = entries[0]
     folder = race_folder(entries)
-    corpus = job.prepare_corpus(first, progress=console.print)
+    corpus = prepare(first.data, first.tokenizer, job.cache_directory(), console.print)
     for number, config in enumerate(entries, 1):
         name = config.model.name
         console.rule(f"{number} of {len(entries)}: {name}, seed {config.seed}", align="left")
@@ -62,7 +62,12 @@ def record(folder: Path, entries: Sequence[Config], budget: float, corpus: Corpu
         console.print("measuring the yardsticks: bigram, 5-gram, xz")
         trainer = first.trainer
         training = stream_tokens(
-            corpus, trainer.sequence_length, trainer.batch_size, first.data.mixture, first.seed, tokens
+            corpus,
+            trainer.sequence_length,
+            trainer.batch_size,
+            texts_of(first.data).mixture,
+            first.seed,
+            tokens,
         )
         measured = yardsticks(corpus, first.evaluation, training)
     write_json(

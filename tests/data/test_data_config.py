@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 import yaml
 
-from lab.data.config import DataConfig, FolderData, HubData, HubDataset, PackagesData, TokenizerConfig
+from lab.data.config import (
+    DataConfig,
+    FolderData,
+    HubData,
+    HubDataset,
+    PackagesData,
+    RecallData,
+    TokenizerConfig,
+)
 from lab.errors import ConfigError
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -15,6 +23,7 @@ CLASSES: dict[str, type] = {
     "data/packages": PackagesData,
     "data/folder": FolderData,
     "data/hub": HubData,
+    "data/recall": RecallData,
     "tokenizer/byte_bpe": TokenizerConfig,
 }
 

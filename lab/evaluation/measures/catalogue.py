@@ -12,14 +12,19 @@ from lab.checks import require_choice
 
 @dataclass(frozen=True)
 class Measure:
-    """``path`` is the function, ``package.module:name``; the texts it reads are ``reach`` trained lengths long."""
+    """``path`` is the function, ``package.module:name``; what it reads is ``reach`` trained lengths long.
+
+    ``data`` says what the model must have been trained on: ``texts``, or the kind of a task.
+    """
 
     path: str
     reach: int = 1
+    data: str = "texts"
 
 
 MEASURES = {
     "gate_rank": Measure("lab.evaluation.measures.gate_rank:gate_rank"),
+    "recall": Measure("lab.evaluation.measures.recall:recall", data="recall"),
     "long_context": Measure("lab.evaluation.measures.long_context:long_context", reach=8),
     "samples": Measure("lab.evaluation.measures.samples:samples"),
 }

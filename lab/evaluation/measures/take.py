@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lab.data.corpus import Corpus
+from lab.data.training import TrainingData
 from lab.evaluation.config import EvaluationConfig
 from lab.evaluation.measures.catalogue import MEASURES
 from lab.model.decoder import Decoder
@@ -10,7 +10,7 @@ from lab.model.leaves.base import load
 
 
 def take_measures(
-    model: Decoder, corpus: Corpus, config: EvaluationConfig, trained_length: int
+    model: Decoder, corpus: TrainingData, config: EvaluationConfig, trained_length: int
 ) -> dict[str, Any]:
     """The figures of each of ``config.measures``, by name; ``trained_length`` is in tokens.
 
