@@ -48,6 +48,7 @@ def test_results_hold_the_measures_that_are_asked_for_as_plain_data() -> None:
         low, high = korean["interval"][f"x{multiple}"]
         assert low <= korean[f"x{multiple}"] <= high
         assert len(korean["by_position"][f"x{multiple}"]) == REACH
+    assert korean["gain"] == pytest.approx(korean["x1"] - korean["x8"])
     ranks = figures["gate_rank"]
     assert len(ranks["effective_rank"]["units"]) == 2
     for kind in ("effective_rank", "entropy_rank"):
