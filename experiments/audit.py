@@ -29,12 +29,18 @@ class AuditSettings:
     a: str
     b: str
     audit: AuditConfig
+    references: list[str]
     probe: str | None
     format: str
 
     def __post_init__(self) -> None:
         if self.format not in ("table", "markdown", "json"):
             raise ConfigError(f"format={self.format} is unknown: it can be table, markdown or json.")
+        if 0 < len(self.references) < 4:
+            raise ConfigError(
+                f"references={self.references} cannot be used: it must be empty or name at least four folders, "
+                "which give ten pairs and more."
+            )
         if self.probe is not None and not Path(self.probe).is_file():
             raise ConfigError(f"probe={self.probe} cannot be used: it must be a text file.")
 
@@ -43,14 +49,18 @@ def audit_pair(container: DictConfig, overrides: list[str]) -> None:
     """Compare the two folders and print the verdicts; progress goes to standard error."""
     settings: AuditSettings = typed(container, AuditSettings)
     from lab.independence.audit import audit
-    from lab.independence.weights import open_pair
+    from lab.independence.weights import open_pair, open_weights
 
     pair = open_pair(settings.a, settings.b)
-    seeds = [_begin(weights) for weights in pair]
+    references = [
+        open_weights(folder, f"references[{place}]") for place, folder in enumerate(settings.references)
+    ]
+    seeds = [_begin(weights) for weights in (*pair, *references)][:2]
     with Console(stderr=True).status("opening") as status:
         result = audit(
             *pair,
             settings.audit,
+            references,
             lambda part: status.update(f"testing {part}"),
         )
     likeness = _likeness(settings) if settings.probe is not None else None

@@ -1,6 +1,6 @@
 """How good is the audit? Pairs of tiny models whose relation is known; tables and plots of what it says of them.
 
-python -m experiments.audit_testbed
+python -m experiments.audit_testbed workers=4
 python -m experiments.audit_testbed limit=0
 """
 
@@ -24,9 +24,12 @@ class TestbedSettings:
     results: str
     readme: str
     limit: int | None
+    workers: int
     audit: AuditConfig
 
     def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise ConfigError(f"workers={self.workers} cannot be used: it must be at least 1.")
         if self.limit is not None and self.limit < 0:
             raise ConfigError(f"limit={self.limit} cannot be used: it must be at least 0.")
 
@@ -34,7 +37,7 @@ class TestbedSettings:
 def run_testbed(container: DictConfig, overrides: list[str]) -> None:
     """Make the pairs that the results lack, then write tables and plots into the document."""
     settings: TestbedSettings = typed(container, TestbedSettings)
-    from lab.independence.testbed.bench import read_outcomes, run_bench, trials
+    from lab.independence.testbed.bench import read_outcomes, run_bench
     from lab.report.testbed import write_report
 
     results = Path(settings.results)
@@ -44,7 +47,8 @@ def run_testbed(container: DictConfig, overrides: list[str]) -> None:
         run_bench(
             results,
             settings.audit,
-            list(trials())[: settings.limit],
+            settings.limit,
+            settings.workers,
             lambda done, total: progress.update(bar, completed=done, total=total),
         )
     write_report(read_outcomes(results), Path(settings.readme))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from lab.independence.config import AuditConfig
+from lab.independence.identity import IdenticalTensors, identical_tensors
 from lab.independence.norm_cosine import NormComparison, norm_comparison
 from lab.independence.roles import MODULES
 from lab.independence.row_reuse import row_reuse
@@ -55,14 +56,24 @@ class Audit:
     tokenizers: VocabularyOverlap | None
     norms: NormComparison | None
     fingerprints: Fingerprints | None
+    identical: IdenticalTensors
     notes: tuple[str, ...] = field(default=())
 
     def verdict(self, module: str) -> Verdict:
         return next(verdict for verdict in self.verdicts if verdict.module == module)
 
 
-def audit(a: Weights, b: Weights, config: AuditConfig, progress: Callable[[str], object] = str) -> Audit:
-    """Test whether weights of ``b`` come from ``a`` (or of ``a`` from ``b``: copies look alike either way)."""
+def audit(
+    a: Weights,
+    b: Weights,
+    config: AuditConfig,
+    references: Sequence[Weights] = (),
+    progress: Callable[[str], object] = str,
+) -> Audit:
+    """Test whether weights of ``b`` come from ``a`` (or of ``a`` from ``b``: copies look alike either way).
+
+    ``references`` are models without a common origin with each other and the two.
+    """
     findings: list[Finding] = []
     reasons: dict[str, str] = {}
     for module in MODULES:
@@ -70,14 +81,12 @@ def audit(a: Weights, b: Weights, config: AuditConfig, progress: Callable[[str],
         found, reason = _rows(a, b, module, config)
         findings += found
         reasons[module] = reason
-    progress("units")
-    findings += _units(a, b, config)
-    corrected = holm({f"{f.module} {f.part} {f.method}": f.p_value for f in findings})
-    findings = [replace(f, corrected_p=corrected[f"{f.module} {f.part} {f.method}"]) for f in findings]
-    verdicts = [
-        _module_verdict(module, [f for f in findings if f.module == module], reasons[module], config.level)
-        for module in MODULES
-    ]
+    for module in ("attention", "experts"):
+        progress(f"units of {module}")
+        findings += _units(a, b, module, config, references)
+    corrected = holm({(f.module, f.part, f.method): f.p_value for f in findings})
+    findings = [replace(f, corrected_p=corrected[f.module, f.part, f.method]) for f in findings]
+    verdicts = _verdicts(findings, reasons, config.level)
     whole = _whole_verdict(verdicts, b, findings, config.level)
     overlap = vocabulary_overlap(a, b)
     verdicts.append(Verdict("tokenizer", NOT_TESTABLE, _tokenizer_words(overlap)))
@@ -91,6 +100,7 @@ def audit(a: Weights, b: Weights, config: AuditConfig, progress: Callable[[str],
         overlap,
         norm_comparison(a, b, config.seed),
         fingerprints(a, b) if config.describe else None,
+        identical_tensors(a, b),
         tuple(notes),
     )
 
@@ -130,32 +140,66 @@ def _rows(a: Weights, b: Weights, module: str, config: AuditConfig) -> tuple[lis
     return findings, "no tensor of both has numbers that vary in a common width"
 
 
-def _units(a: Weights, b: Weights, config: AuditConfig) -> list[Finding]:
+def _units(
+    a: Weights, b: Weights, module: str, config: AuditConfig, references: Sequence[Weights]
+) -> list[Finding]:
     findings = []
-    p_value = unit_assignment(a, b, config.seed)
-    if p_value is not None:
-        findings.append(
-            Finding("experts", "units in place", "unit assignment", "Fisher's p", p_value, "exact", p_value)
-        )
-    agreement = unit_agreement(
-        a, b, config.units, config.tokens, config.draws, config.level / 10, config.seed
-    )
-    if agreement is not None:
+    assignment = unit_assignment(a, b, config.draws, config.seed) if module == "experts" else None
+    if assignment is not None:
         findings.append(
             Finding(
-                "experts",
+                module,
+                "units in place",
+                "unit assignment",
+                "mean rank correlation of places",
+                assignment.correlation,
+                f"exact, {config.draws} permutations, {assignment.layers} feed-forwards",
+                assignment.p_value,
+            )
+        )
+    agreement = unit_agreement(
+        a,
+        b,
+        module,
+        config.units,
+        config.tokens,
+        config.draws,
+        config.level / 10,
+        config.seed,
+        references,
+    )
+    if agreement is not None:
+        known = agreement.references
+        findings.append(
+            Finding(
+                module,
                 "units in any basis",
                 "unit agreement",
-                "share of units that agree",
+                "share of profiles that agree",
                 agreement.share,
-                f"{config.draws} shuffles, {agreement.units} units, {agreement.tokens} tokens, "
-                f"expected {agreement.expected:.2%}",
+                f"approximate, {config.draws} shuffles of {agreement.units} units, and {known.words} "
+                f"({known.mean:.1%} beyond chance, standard deviation {known.spread:.1%})",
                 agreement.p_value,
-                max(0.0, agreement.share - agreement.expected),
+                max(0.0, agreement.excess),
                 agreement.floor,
             )
         )
     return findings
+
+
+def _verdicts(findings: list[Finding], reasons: dict[str, str], level: float) -> list[Verdict]:
+    """Where units agree and no row does, the basis is another, and what was only sought as rows stays open."""
+    significant = {f.method for f in findings if f.corrected_p <= level}
+    in_another_basis = "unit agreement" in significant and "row reuse" not in significant
+    verdicts = []
+    for module in MODULES:
+        own = [f for f in findings if f.module == module]
+        if in_another_basis and own and all(f.method == "row reuse" for f in own):
+            reason = "units of other parts agree in another basis, in which this one cannot be compared"
+            verdicts.append(Verdict(module, NOT_TESTABLE, reason, tuple(own)))
+        else:
+            verdicts.append(_module_verdict(module, own, reasons[module], level))
+    return verdicts
 
 
 def _module_verdict(module: str, findings: list[Finding], reason: str, level: float) -> Verdict:

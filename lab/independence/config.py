@@ -28,8 +28,8 @@ class AuditConfig:
                 raise ConfigError(f"{key}={getattr(self, key)} cannot be used: it must be at least 16.")
         if not 0 < self.level < 0.5:
             raise ConfigError(f"level={self.level} cannot be used: it must lie between 0 and 0.5.")
-        if self.draws < 10 / self.level:
+        if self.draws < 20 / self.level - 1:
             raise ConfigError(
-                f"draws={self.draws} cannot be used: it must be at least 10 / level = {10 / self.level:.0f}, "
-                "or no corrected p-value could reach the level."
+                f"draws={self.draws} cannot be used: it must be at least 20 / level - 1 = {20 / self.level - 1:.0f}, "
+                "or no p-value that is corrected for all tests could reach the level."
             )

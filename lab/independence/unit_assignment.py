@@ -1,47 +1,72 @@
 r"""Do the hidden units of two models of one architecture stand in the same places? Zhu et al.'s constrained test.
 
-**Equation.** :math:`\hat\pi=\arg\max_\pi\sum_i\cos(u^A_i,u^B_{\pi(i)})` by linear assignment, layer by layer;
-Spearman's rank correlation of :math:`\hat\pi` with the identity gives a p-value a layer, Fisher's method one for all.
+**Equation.** :math:`\hat\pi=\arg\max_\pi\sum_i\cos(u^A_i,u^B_{\pi(i)})` by linear assignment, layer by layer. The
+statistic is :math:`\sum_\ell\rho_\ell\sqrt{n_\ell-1}` over layers of :math:`n_\ell` units, with Spearman's rank
+correlation :math:`\rho_\ell` of :math:`\hat\pi` with the identity.
 
 **Null and assumption.** Units permuted within a layer would have been as likely, so :math:`\hat\pi` is a uniformly
-drawn permutation whatever the weights. By that very design the test is blind once units were permuted. B's units are
-shuffled before the assignment, so that ties (zeros, copies) keep to the null. Source: arXiv 2502.12292, the
-constrained setting.
+drawn permutation whatever the weights: the statistic is ranked among those of drawn permutations, which is exact. By
+that very design the test is blind once units were permuted. B's units are shuffled before the assignment, so that ties
+(zeros, copies) keep to the null. Source: arXiv 2502.12292, the constrained setting, with drawn permutations for its
+t-approximation.
 
 **Control.** Built in: the p-values of independent pairs are uniform.
 """
 
+from dataclasses import dataclass
+
 import torch
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import combine_pvalues, spearmanr
+from torch import Tensor
 from torch.nn.functional import normalize
 
+from lab.independence.units import read_units, unit_groups
 from lab.independence.weights import Weights
 
-SMALLEST = 1e-300  # below it logarithms end
+GROUPS = 128  # feed-forwards or experts that are looked at
 UNITS = 1024  # a feed-forward's units beyond these are left out: the assignment costs their cube
 
 
-def unit_assignment(a: Weights, b: Weights, seed: int) -> float | None:
-    """Fisher's p-value over feed-forwards of the same name and shape; None where there are none.
+@dataclass(frozen=True)
+class UnitAssignment:
+    """``correlation`` is the mean rank correlation over ``layers`` feed-forwards."""
 
-    Both are read at once, one feed-forward at a time; tensors of different shapes are left out.
+    correlation: float
+    p_value: float
+    layers: int
+
+
+def unit_assignment(a: Weights, b: Weights, draws: int, seed: int) -> UnitAssignment | None:
+    """Test feed-forwards of the same name and shape; None where there are none.
+
+    Both are read at once, one feed-forward at a time; at most ``GROUPS`` of them, drawn evenly.
     """
     chance = torch.Generator().manual_seed(seed)
-    p_values: list[float] = []
-    others = b.units()
-    for name, parts in a.units():
-        match = next(((n, p) for n, p in others if n == name), None)
-        if match is None:
-            break
-        one, other = parts.get("up"), match[1].get("up")
+    groups, others = unit_groups(a, "experts"), unit_groups(b, "experts")
+    common = [name for name in groups if name in others]
+    correlations: list[float] = []
+    totals = torch.zeros(draws + 1, dtype=torch.float64)
+    for index in torch.randperm(len(common), generator=chance)[:GROUPS].tolist():
+        one = read_units(a, "experts", groups[common[index]]).get("up")
+        other = read_units(b, "experts", others[common[index]]).get("up")
         if one is None or other is None or one.shape != other.shape or len(one) < 8:
             continue
         one, other = one[:UNITS], other[:UNITS]
         order = torch.randperm(len(other), generator=chance)
         costs = normalize(one, dim=1) @ normalize(other[order], dim=1).T
         _, column = linear_sum_assignment(costs.numpy(), maximize=True)
-        places = order[torch.from_numpy(column)]
-        p_value = spearmanr(places.numpy(), range(len(places)), alternative="greater").pvalue
-        p_values.append(max(float(p_value), SMALLEST))
-    return float(combine_pvalues(p_values).pvalue) if p_values else None
+        drawn = torch.rand(draws, len(one), generator=chance).argsort(dim=1)
+        rho = _rank_correlation(torch.cat([order[torch.from_numpy(column)][None], drawn]))
+        totals += rho * (len(one) - 1) ** 0.5
+        correlations.append(rho[0].item())
+    if not correlations:
+        return None
+    p_value = (totals >= totals[0] - 1e-9).double().mean().item()
+    return UnitAssignment(sum(correlations) / len(correlations), p_value, len(correlations))
+
+
+def _rank_correlation(permutations: Tensor) -> Tensor:
+    """Spearman's correlation of each row of ``T N``, a permutation of 0 to N - 1, with the identity."""
+    size = permutations.shape[1]
+    distance = (permutations - torch.arange(size)).double().square().sum(dim=1)
+    return 1 - 6 * distance / (size * (size**2 - 1))

@@ -12,18 +12,12 @@ import torch
 from torch import Tensor
 
 from lab.errors import ConfigError
-from lab.independence.roles import Role, role_of, unit_part
+from lab.independence.roles import Role, role_of
 from lab.model.checkpoint.reader import open_released
 from lab.model.checkpoint.shards import TYPES, take_inventory
 from lab.trainer.checkpoint import newest_checkpoint
 
 HEAD = re.compile(r"(head|output|embed_out)\.weight$")
-NORM_FOLDS = (
-    "feed_forward_join.norm.weight",
-    "post_attention_layernorm.weight",
-    "pre_feedforward_layernorm.weight",
-    "ffn_norm.weight",
-)
 
 
 @dataclass
@@ -81,7 +75,7 @@ class Weights:
             role = self.roles[name]
             if role.module != module or width is None or 0 in shape:
                 continue
-            transposed = _transposed(shape, width, role)
+            transposed = is_transposed(shape, width, role)
             if transposed is None or transposed != writes:
                 continue
             tensor = self.read(name)
@@ -95,49 +89,8 @@ class Weights:
                 return self.read(name)
         return None
 
-    def units(self) -> Iterator[tuple[str, dict[str, Tensor]]]:
-        """Hidden units of each feed-forward (or stack of experts): gate, up and down vectors, ``F D`` each."""
-        groups: dict[str, dict[str, str]] = {}
-        for name in self.shapes:
-            part = unit_part(name)
-            if self.roles[name].module == "experts" and part is not None:
-                bare = name.removesuffix(".weight")
-                groups.setdefault(bare.rpartition(".")[0], {})[part] = name
-        for base, names in groups.items():
-            parts = self._unit_parts(names)
-            if len(parts) >= 2 and len({part.shape for part in parts.values()}) == 1:
-                yield base, parts
 
-    def _unit_parts(self, names: Mapping[str, str]) -> dict[str, Tensor]:
-        parts: dict[str, Tensor] = {}
-        width = self.width("experts")
-        for part, name in names.items():
-            tensor = self.read(name)
-            if tensor is None or tensor.ndim < 2:
-                continue
-            if part == "down":
-                parts["down"] = tensor.transpose(-1, -2).reshape(-1, tensor.shape[-2])
-            elif part == "gate and up":
-                for half, matrix in zip(("gate", "up"), tensor.chunk(2, dim=-2), strict=True):
-                    parts[half] = matrix.reshape(-1, tensor.shape[-1])
-            else:
-                parts[part] = tensor.reshape(-1, tensor.shape[-1])
-        parts = {part: matrix for part, matrix in parts.items() if matrix.shape[1] == width}
-        gain = self._input_gain(next(iter(names.values())))
-        if gain is not None:
-            parts |= {part: parts[part] * gain for part in ("gate", "up") if part in parts}
-        return parts
-
-    def _input_gain(self, name: str) -> Tensor | None:
-        """The norm in front of a feed-forward, so that a norm folded into the matrices changes nothing."""
-        layer = self.roles[name].layer
-        for other in self.shapes:
-            if self.roles[other].layer == layer and other.endswith(NORM_FOLDS):
-                return self.read(other)
-        return None
-
-
-def _transposed(shape: tuple[int, ...], width: int, role: Role) -> bool | None:
+def is_transposed(shape: tuple[int, ...], width: int, role: Role) -> bool | None:
     """Whether columns rather than rows have ``width`` numbers; None where neither has."""
     rows_fit = shape[-1] == width
     columns_fit = len(shape) >= 2 and shape[-2] == width

@@ -9,11 +9,12 @@ from safetensors.torch import save_file
 from lab.errors import ConfigError
 from lab.independence.audit import NOT_TESTABLE, SHARES, Audit, audit
 from lab.independence.config import AuditConfig
-from lab.independence.testbed.derivations import CHILDREN, copy_part
+from lab.independence.testbed.derivations import copy_part
+from lab.independence.testbed.kinds import CHILDREN
 from lab.independence.testbed.models import State, as_weights, fresh
 from lab.independence.weights import Weights, open_weights
 
-QUICK = AuditConfig(rows=256, units=256, tokens=256, draws=1200)
+QUICK = AuditConfig(rows=256, units=256, tokens=256, draws=1999)
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,15 @@ def test_a_part_that_was_copied_is_named(parent: State) -> None:
 
 def test_a_small_copy_is_found(parent: State) -> None:
     assert judged(parent, copy_part(parent, fresh(1), 0.023, 0)).verdict("whole").words == SHARES
+
+
+@pytest.mark.parametrize("kind", ["residual rotation", "residual permutation, signs"])
+def test_what_cannot_be_compared_in_another_basis_stays_open(parent: State, kind: str) -> None:
+    result = judged(parent, CHILDREN[kind](parent, 1))
+    assert result.verdict("attention").words == SHARES
+    assert result.verdict("experts").words == SHARES
+    assert result.verdict("embedding").words == NOT_TESTABLE
+    assert "another basis" in result.verdict("embedding").reason
 
 
 def test_other_widths_without_common_tokens_cannot_be_compared(parent: State) -> None:

@@ -22,7 +22,7 @@ def test_a_verdict_in_json(tmp_path: Path) -> None:
     for name, seed in (("one", 1), ("other", 2)):
         (tmp_path / name).mkdir()
         save_file(fresh(seed), tmp_path / name / "model.safetensors")
-    done = command(f"a={tmp_path}/one", f"b={tmp_path}/other", "format=json", "audit.draws=1000")
+    done = command(f"a={tmp_path}/one", f"b={tmp_path}/other", "format=json", "audit.draws=1999")
     assert done.returncode == 0, done.stderr
     verdicts = {v["module"]: v["words"] for v in json.loads(done.stdout)["verdicts"]}
     assert verdicts["whole"].startswith("no shared weights detected above")

@@ -2,13 +2,14 @@
 
 import pytest
 import torch
+from scipy.stats import kstest
 
 from lab.independence.norm_cosine import compare_vectors, predicted_cosine
 from lab.independence.representation import cka
 from lab.independence.roles import role_of, unit_part
 from lab.independence.spectra import fingerprints
 from lab.independence.statistics import holm
-from lab.independence.testbed.derivations import CHILDREN
+from lab.independence.testbed.kinds import CHILDREN
 from lab.independence.testbed.models import as_weights, fresh
 from lab.independence.unit_assignment import unit_assignment
 from lab.independence.vocabulary import vocabulary_overlap
@@ -50,10 +51,20 @@ def test_spectra_see_through_permutation() -> None:
 def test_units_in_place() -> None:
     state = fresh(0)
     weights = as_weights("a", state)
-    assert unit_assignment(weights, weights, 0) == pytest.approx(0)
-    permuted = unit_assignment(weights, CHILDREN["unit permutation"](state, 0), 0)
+    same = unit_assignment(weights, weights, 199, 0)
+    permuted = unit_assignment(weights, CHILDREN["unit permutation"](state, 0), 199, 0)
+    assert same is not None
     assert permuted is not None
-    assert permuted > 0.001
+    assert (same.correlation, same.p_value, same.layers) == (pytest.approx(1), 1 / 200, 2)
+    assert permuted.p_value > 1 / 200
+
+
+def test_places_of_unrelated_units_have_uniform_p_values() -> None:
+    models = [as_weights(str(seed), fresh(seed)) for seed in range(40)]
+    found = [unit_assignment(*pair, 199, 0) for pair in zip(models[::2], models[1::2], strict=True)]
+    values = torch.tensor([result.p_value for result in found if result is not None])
+    assert len(values) == 20
+    assert kstest(values.numpy(), "uniform").pvalue > 0.01
 
 
 def test_vocabularies() -> None:

@@ -1,6 +1,6 @@
 """The bench goes on where it was, and the document shows what the results say."""
 
-from itertools import islice
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,18 +10,24 @@ from lab.independence.testbed import bench
 from lab.report.testbed import area_under_curve, exact_interval, with_tables
 
 ROOM = Path(bench.__file__).parent.parent
-QUICK = AuditConfig(rows=64, units=64, tokens=64, draws=1000, describe=False)
+QUICK = AuditConfig(rows=64, units=64, tokens=64, draws=1999, describe=False)
 
 
 def test_a_pair_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lab.independence.testbed.models.PARENT_STEPS", 2)
-    todo = list(islice(bench.trials(), 2))
-    bench.run_bench(tmp_path / "results.csv", QUICK, todo, lambda done, total: None)
+    bench.run_bench(tmp_path / "results.csv", QUICK, 2, 1, lambda done, total: None)
     first = bench.read_outcomes(tmp_path / "results.csv")
     assert [outcome.relation for outcome in first] == ["independent"] * 2
     monkeypatch.setattr(bench, "audit", None)
-    bench.run_bench(tmp_path / "results.csv", QUICK, todo, lambda done, total: None)
+    bench.run_bench(tmp_path / "results.csv", QUICK, 2, 1, lambda done, total: None)
     assert bench.read_outcomes(tmp_path / "results.csv") == first
+
+
+def test_trials_are_told_apart_by_their_keys() -> None:
+    keys = [trial.key for trial in bench.trials()]
+    assert len(keys) == len(set(keys))
+    kinds = Counter(key[1] for key in keys if key[0] == "derived")
+    assert min(kinds.values()) >= 10
 
 
 def test_the_document_shows_the_results() -> None:

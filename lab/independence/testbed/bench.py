@@ -2,20 +2,28 @@
 
 import csv
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
-from itertools import combinations
+from functools import partial
+from itertools import combinations, islice
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from lab.files import write_text
-from lab.independence.audit import SHARES, Audit, audit
+from lab.independence.audit import SHARES, audit
 from lab.independence.config import AuditConfig
-from lab.independence.testbed.derivations import CHILDREN, STRANGERS, copy_part
-from lab.independence.testbed.models import TOKENS_PER_STEP, State, as_weights, fresh, parent, train
+from lab.independence.testbed.derivations import copy_part
+from lab.independence.testbed.kinds import CHILDREN, MIXTURE_CHILDREN, MIXTURE_STRANGERS, STRANGERS, Make
+from lab.independence.testbed.models import TOKENS_PER_STEP, as_weights, fresh, parent, train
 from lab.independence.weights import Weights
 
 PARENTS = 21  # 210 pairs
-REPEATS = 6
+REPEATS = 10
+CURVE_REPEATS = 6
 FRACTIONS = (0.005, 0.01, 0.023, 0.1, 0.3, 1.0)
 STEPS_SINCE = (0, 100, 300, 1200)
 LANGUAGES = 3
@@ -51,29 +59,56 @@ class Trial:
         return self.relation, self.kind, self.fraction, self.steps * TOKENS_PER_STEP, self.repeat
 
 
-def trials(parents: int = PARENTS, repeats: int = REPEATS) -> Iterator[Trial]:
-    """Every trial; the independent pairs first, then repeat by repeat, so that a stopped bench is of use."""
-    for number, pair in enumerate(combinations(range(parents), 2)):
+def trials() -> Iterator[Trial]:
+    """Every trial: independent pairs, kinds, the curve; repeat by repeat, so that a stopped bench is of use."""
+    for number, pair in enumerate(combinations(range(PARENTS), 2)):
         yield _independent(number, *pair)
-    for repeat in range(repeats):
-        yield from (_made("derived", kind, make, repeat) for kind, make in CHILDREN.items())
-        yield from (_made("independent", kind, make, repeat) for kind, make in STRANGERS.items())
+    for repeat in range(REPEATS):
+        for is_mixture, children, strangers in (
+            (False, CHILDREN, STRANGERS),
+            (True, MIXTURE_CHILDREN, MIXTURE_STRANGERS),
+        ):
+            yield from (_made("derived", kind, make, repeat, is_mixture) for kind, make in children.items())
+            yield from (
+                _made("independent", kind, make, repeat, is_mixture) for kind, make in strangers.items()
+            )
         yield _common_draw(repeat)
+    for repeat in range(CURVE_REPEATS):
         yield from (_reuse(fraction, steps, repeat) for steps in STEPS_SINCE for fraction in FRACTIONS)
 
 
 def run_bench(
-    path: Path, config: AuditConfig, todo: list[Trial], progress: Callable[[int, int], None]
+    path: Path,
+    config: AuditConfig,
+    limit: int | None,
+    workers: int,
+    progress: Callable[[int, int], None],
 ) -> None:
-    """Audit every trial that ``path`` lacks; the file is whole at any moment."""
+    """Audit every trial (or the first ``limit``) that ``path`` lacks; the file is whole at any moment.
+
+    ``workers`` processes share the work, of one thread each; with one it is done here.
+    """
     outcomes = read_outcomes(path)
     known = {(o.relation, o.kind, o.fraction, o.tokens, o.repeat) for o in outcomes}
-    for number, trial in enumerate(todo):
-        progress(number, len(todo))
-        if trial.key not in known:
-            outcomes.append(_outcome(trial, audit(*trial.pair(), config)))
+    todo = list(islice(trials(), limit))
+    missing = [number for number, trial in enumerate(todo) if trial.key not in known]
+    work = partial(_outcome, config=config)
+    with _mapper(workers) as each:
+        for done, outcome in enumerate(each(work, missing)):
+            progress(len(todo) - len(missing) + done, len(todo))
+            outcomes.append(outcome)
             write_outcomes(path, outcomes)
     progress(len(todo), len(todo))
+
+
+@contextmanager
+def _mapper(workers: int) -> Iterator[Callable[..., Iterator[Outcome]]]:
+    if workers == 1:
+        yield map
+        return
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(workers, spawn, torch.set_num_threads, (1,)) as pool:
+        yield pool.map
 
 
 def read_outcomes(path: Path) -> list[Outcome]:
@@ -104,7 +139,9 @@ def write_outcomes(path: Path, outcomes: list[Outcome]) -> None:
     write_text(path, "\n".join(lines) + "\n")
 
 
-def _outcome(trial: Trial, result: Audit) -> Outcome:
+def _outcome(number: int, config: AuditConfig) -> Outcome:
+    trial = next(islice(trials(), number, None))
+    result = audit(*trial.pair(), config)
     findings = result.verdict("whole").findings
     by_rows = [f.corrected_p for f in findings if f.method == "row reuse"]
     by_units = [f.corrected_p for f in findings if f.method != "row reuse"]
@@ -134,18 +171,12 @@ def _independent(number: int, one: int, other: int) -> Trial:
     )
 
 
-def _made(relation: str, kind: str, make: Callable[[State, int], Weights], repeat: int) -> Trial:
-    return Trial(
-        relation,
-        kind,
-        0.0,
-        0,
-        repeat,
-        lambda: (
-            as_weights("a", parent(repeat, repeat % LANGUAGES)),
-            make(parent(repeat, repeat % LANGUAGES), repeat),
-        ),
-    )
+def _made(relation: str, kind: str, make: Make, repeat: int, is_mixture: bool) -> Trial:
+    def pair() -> tuple[Weights, Weights]:
+        source = parent(repeat, repeat % LANGUAGES, is_mixture)
+        return as_weights("a", source), make(source, repeat)
+
+    return Trial(relation, kind, 0.0, 0, repeat, pair)
 
 
 def _common_draw(repeat: int) -> Trial:

@@ -1,20 +1,16 @@
 """Ways to make a child of a parent, and models that are no children."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from lab.independence.testbed.models import (
+    HEADS,
     HIDDEN,
     LAYERS,
-    PARENT_STEPS,
     VOCABULARY,
     WIDTH,
     State,
     as_weights,
-    fresh,
-    parent,
     train,
 )
 from lab.independence.weights import Weights
@@ -26,7 +22,7 @@ TRUNK = ("embedding.weight", "head.weight")
 
 def copy_part(source: State, target: State, fraction: float, seed: int) -> State:
     """``target`` with a random ``fraction`` of each matrix's residual vectors taken from ``source``."""
-    chance = _chance(seed)
+    chance = chance_of(seed)
     result = {name: tensor.clone() for name, tensor in target.items()}
     for name, tensor in result.items():
         if tensor.ndim == 2:
@@ -89,7 +85,7 @@ def rename_layers(state: State, order: list[int]) -> State:
 
 def upcycle(state: State, seed: int, experts: int = 4) -> State:
     """Feed-forwards copied into ``experts`` with noise, and a new router."""
-    chance = _chance(seed)
+    chance = chance_of(seed)
     result = {name: t for name, t in state.items() if ".feed_forward." not in name}
     for layer in range(LAYERS):
         at = f"blocks.{layer}.feed_forward"
@@ -104,7 +100,7 @@ def upcycle(state: State, seed: int, experts: int = 4) -> State:
 
 def permute_units(state: State, seed: int) -> State:
     """Hidden units of each feed-forward in another order; the function is the same."""
-    chance = _chance(seed)
+    chance = chance_of(seed)
     result = dict(state)
     for layer in range(LAYERS):
         at = f"blocks.{layer}.feed_forward"
@@ -112,6 +108,19 @@ def permute_units(state: State, seed: int) -> State:
         for part in ("gate", "up"):
             result[f"{at}.{part}.weight"] = state[f"{at}.{part}.weight"][order]
         result[f"{at}.down.weight"] = state[f"{at}.down.weight"][:, order]
+    return result
+
+
+def permute_heads(state: State, seed: int) -> State:
+    """Attention heads of each layer in another order; the function is the same."""
+    chance = chance_of(seed)
+    result = dict(state)
+    for layer in range(LAYERS):
+        at = f"blocks.{layer}.mixer"
+        order = torch.arange(WIDTH).view(HEADS, -1)[torch.randperm(HEADS, generator=chance)].flatten()
+        for part in ("query", "key", "value"):
+            result[f"{at}.{part}.weight"] = state[f"{at}.{part}.weight"][order]
+        result[f"{at}.output.weight"] = state[f"{at}.output.weight"][:, order]
     return result
 
 
@@ -130,7 +139,7 @@ def rotate(state: State, rotation: Tensor) -> State:
 
 def rescale(state: State, seed: int) -> State:
     """Units and gains rescaled by factors between 1/4 and 4; the function is the same."""
-    chance = _chance(seed)
+    chance = chance_of(seed)
     result = dict(state)
     for layer in range(LAYERS):
         at = f"blocks.{layer}.feed_forward"
@@ -142,7 +151,7 @@ def rescale(state: State, seed: int) -> State:
 
 def add_noise(state: State, amount: float, seed: int) -> State:
     """Every matrix with Gaussian noise of ``amount`` times its own standard deviation."""
-    chance = _chance(seed)
+    chance = chance_of(seed)
     return {
         name: t + amount * t.std() * torch.randn(t.shape, generator=chance) if t.ndim == 2 else t
         for name, t in state.items()
@@ -159,18 +168,64 @@ def quantise(state: State, bits: int) -> State:
     return result
 
 
-def _chance(seed: int) -> torch.Generator:
+def cast(state: State, dtype: torch.dtype) -> State:
+    """Every number through ``dtype`` and back."""
+    return {name: tensor.to(dtype).float() for name, tensor in state.items()}
+
+
+def mix(one: State, other: State, share: float) -> State:
+    """``share`` of the first and the rest of the second, number by number."""
+    return {name: share * tensor + (1 - share) * other[name] for name, tensor in one.items()}
+
+
+def take_over(source: State, target: State, part: str) -> State:
+    """``target`` with the tensors of ``source`` whose names hold ``part``."""
+    return {name: source[name] if part in name else tensor for name, tensor in target.items()}
+
+
+def take_expert(source: State, target: State, seed: int) -> State:
+    """``target`` with one expert of its first layer replaced by one of ``source``, at another place."""
+    chance = chance_of(seed)
+    result = {name: tensor.clone() for name, tensor in target.items()}
+    for name in ("blocks.0.feed_forward.w_in", "blocks.0.feed_forward.w_out"):
+        here, there = torch.randperm(len(source[name]), generator=chance)[:2].tolist()
+        result[name][here] = source[name][there]
+    return result
+
+
+def permute_experts(state: State, seed: int) -> State:
+    """Experts of each layer in another order, and the router's rows with them; the function is the same."""
+    chance = chance_of(seed)
+    result = dict(state)
+    for layer in range(LAYERS):
+        at = f"blocks.{layer}.feed_forward"
+        names = [name for name in state if name.startswith((f"{at}.w_", f"{at}.router."))]
+        order = torch.randperm(len(state[names[0]]), generator=chance)
+        result |= {name: state[name][order] for name in names}
+    return result
+
+
+def swap_vocabulary(state: State, seed: int) -> Weights:
+    """Tokens in another order, rows with them."""
+    order = torch.randperm(VOCABULARY, generator=chance_of(seed))
+    numbers = order.argsort()
+    return as_weights("child", {n: t[order] if n in TRUNK else t for n, t in state.items()}, numbers)
+
+
+def chance_of(seed: int) -> torch.Generator:
     """Apart from the draws of initial weights: noise from a parent's own seed would be that parent's first draw."""
     return torch.Generator().manual_seed(77_000_000 + seed)
 
 
-def _orthogonal(seed: int) -> Tensor:
-    chance = _chance(seed)
+def orthogonal(seed: int) -> Tensor:
+    """A rotation ``D D``."""
+    chance = chance_of(seed)
     return torch.linalg.qr(torch.randn(WIDTH, WIDTH, generator=chance)).Q
 
 
-def _permutation(seed: int) -> Tensor:
-    chance = _chance(seed)
+def signed_permutation(seed: int) -> Tensor:
+    """Coordinates in another order, half of them with the other sign, as a matrix ``D D``."""
+    chance = chance_of(seed)
     signs = torch.randint(0, 2, (WIDTH, 1), generator=chance) * 2.0 - 1
     return torch.eye(WIDTH)[torch.randperm(WIDTH, generator=chance)] * signs
 
@@ -187,44 +242,3 @@ def _gain(state: State, name: str) -> Tensor:
     layer, part = name.split(".")[1:3]
     join = "mixer_join" if part == "mixer" else "feed_forward_join"
     return state[f"blocks.{layer}.{join}.norm.weight"]
-
-
-def swap_vocabulary(state: State, seed: int) -> Weights:
-    """Tokens in another order, rows with them."""
-    order = torch.randperm(VOCABULARY, generator=_chance(seed))
-    numbers = order.argsort()
-    return as_weights("child", {n: t[order] if n in TRUNK else t for n, t in state.items()}, numbers)
-
-
-def _child(make: Callable[[State, int], State]) -> Callable[[State, int], Weights]:
-    return lambda state, seed: as_weights("child", make(state, seed))
-
-
-CHILDREN: dict[str, Callable[[State, int], Weights]] = {
-    "continued training": _child(lambda p, s: train(p, s % 3, 500 + s, PARENT_STEPS)),
-    "fine-tuning": _child(lambda p, s: train(p, 1000 + s, 600 + s, 60)),
-    "merged low-rank adapters": _child(low_rank_merge),
-    "pruning": _child(lambda p, s: prune(p)),
-    "width cloning": _child(lambda p, s: clone_width(p)),
-    "depth expansion": _child(lambda p, s: rename_layers(p, [0, 0, 1, 1])),
-    "expert upcycling": _child(upcycle),
-    "layer permutation": _child(lambda p, s: rename_layers(p, [1, 0])),
-    "unit permutation": _child(permute_units),
-    "residual permutation": _child(lambda p, s: rotate(p, _permutation(s))),
-    "residual rotation": _child(lambda p, s: rotate(p, _orthogonal(s))),
-    "rotation, units permuted, noise 0.3": _child(
-        lambda p, s: add_noise(rotate(permute_units(p, s), _orthogonal(s)), 0.3, s)
-    ),
-    "rescaling": _child(rescale),
-    "noise 1": _child(lambda p, s: add_noise(p, 1.0, s)),
-    "noise 4": _child(lambda p, s: add_noise(p, 4.0, s)),
-    "quantisation to 4 bits": _child(lambda p, s: quantise(p, 4)),
-    "vocabulary swap": swap_vocabulary,
-    "copy of 2.3 %": _child(lambda p, s: copy_part(p, parent(700 + s, s % 3), 0.023, s)),
-}
-"""Children by kind: made of a parent's weights and a seed."""
-
-STRANGERS: dict[str, Callable[[State, int], Weights]] = {
-    "distilled": _child(lambda p, s: train(fresh(800 + s), s % 3, 800 + s, PARENT_STEPS, teacher=p)),
-}
-"""Models that a parent taught without giving them a weight."""

@@ -17,7 +17,7 @@ from lab.model.leaves.multi_token import NoMultiToken
 from lab.model.leaves.norm import Rms
 from lab.model.leaves.position import Rope
 from lab.model.leaves.residual import PreNorm
-from lab.model.leaves.router import NoRouter
+from lab.model.leaves.router import NoRouter, SigmoidRouter
 
 State = dict[str, Tensor]
 
@@ -28,8 +28,16 @@ RATE = 3e-3
 TOKENS_PER_STEP = BATCH * LENGTH
 
 
-def tiny_config() -> ModelConfig:
-    """A plain Llama of two layers."""
+EXPERTS, EXPERT_HIDDEN = 8, 32
+
+
+def tiny_config(is_mixture: bool = False) -> ModelConfig:
+    """A plain Llama of two layers, or one with a mixture of eight experts in each."""
+    router = (
+        SigmoidRouter("sigmoid", EXPERTS, top_k=2, expert_width=EXPERT_HIDDEN, num_shared=0)
+        if is_mixture
+        else NoRouter("none")
+    )
     return ModelConfig(
         name="llama",
         width=WIDTH,
@@ -42,7 +50,7 @@ def tiny_config() -> ModelConfig:
         linear_attention=NoLinear("none"),
         position=Rope("rope", 10_000.0),
         feed_forward=SwiGLU("swiglu", HIDDEN),
-        router=NoRouter("none"),
+        router=router,
         residual=PreNorm("pre_norm"),
         norm=Rms("rms", 1e-6),
         multi_token=NoMultiToken("none"),
@@ -51,12 +59,12 @@ def tiny_config() -> ModelConfig:
 
 @lru_cache
 def language(seed: int) -> Tensor:
-    """Probabilities ``V V`` of the next token: Zipf's frequencies, few likely successors a token."""
+    """Cumulated probabilities ``V V`` of the next token: Zipf's frequencies, few likely successors a token."""
     chance = torch.Generator().manual_seed(seed)
     frequency = -torch.arange(1, VOCABULARY + 1).log()
     order = torch.randperm(VOCABULARY, generator=chance)
     taste = 3.0 * torch.randn(VOCABULARY, 8, generator=chance) @ torch.randn(8, VOCABULARY, generator=chance)
-    return torch.softmax(frequency[order] + taste / 8**0.5, dim=1)
+    return torch.softmax(frequency[order] + taste / 8**0.5, dim=1).cumsum(dim=1)
 
 
 def draw_text(data: int, chance: torch.Generator) -> Tensor:
@@ -64,13 +72,14 @@ def draw_text(data: int, chance: torch.Generator) -> Tensor:
     table = language(data)
     tokens = [torch.randint(VOCABULARY, (BATCH,), generator=chance)]
     for _ in range(LENGTH):
-        tokens.append(torch.multinomial(table[tokens[-1]], 1, generator=chance)[:, 0])
+        draw = torch.rand(BATCH, 1, generator=chance)
+        tokens.append(torch.searchsorted(table[tokens[-1]], draw)[:, 0].clamp_max(VOCABULARY - 1))
     return torch.stack(tokens, dim=1)
 
 
-def fresh(seed: int) -> State:
+def fresh(seed: int, is_mixture: bool = False) -> State:
     """The initial weights of a seed."""
-    return dict(initialise(Decoder(tiny_config()), seed).state_dict())
+    return dict(initialise(Decoder(tiny_config(is_mixture)), seed).state_dict())
 
 
 def train(state: State, data: int, order: int, steps: int, teacher: State | None = None) -> State:
@@ -78,7 +87,7 @@ def train(state: State, data: int, order: int, steps: int, teacher: State | None
     model = _model(state)
     guide = _model(teacher) if teacher is not None else None
     chance = torch.Generator().manual_seed(order)
-    optimizer = torch.optim.AdamW(model.parameters(), RATE, betas=(0.9, 0.95), weight_decay=0.1)
+    optimizer = torch.optim.AdamW(model.parameters(), RATE, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
     for _ in range(steps):
         text = draw_text(data, chance)
         logits = model.logits(text[:, :-1]).flatten(0, 1)
@@ -95,9 +104,9 @@ def train(state: State, data: int, order: int, steps: int, teacher: State | None
 
 
 @lru_cache(maxsize=64)
-def parent(seed: int, data: int) -> State:
+def parent(seed: int, data: int, is_mixture: bool = False) -> State:
     """A model trained from scratch."""
-    return train(fresh(seed), data, order=10_000 + seed, steps=PARENT_STEPS)
+    return train(fresh(seed, is_mixture), data, order=10_000 + seed, steps=PARENT_STEPS)
 
 
 def as_weights(name: str, state: State, token_numbers: Tensor | None = None) -> Weights:
@@ -108,6 +117,6 @@ def as_weights(name: str, state: State, token_numbers: Tensor | None = None) -> 
 
 
 def _model(state: State) -> Decoder:
-    model = Decoder(tiny_config())
+    model = Decoder(tiny_config(any("router" in name for name in state)))
     model.load_state_dict(state)
     return model.train()
