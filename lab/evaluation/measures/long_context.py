@@ -42,10 +42,11 @@ def long_context(
     """Bits per byte of ``model`` by language and length of window.
 
     Returns by language ``x1``, ``x2``, ``x4``, ``x8`` (windows of so many times ``trained_length`` tokens);
-    ``gain``, what the longest windows save over the shortest, negative where a model breaks in them; ``interval`` of each (95 %, bootstrap over texts); ``by_position``, for each length the bits per byte of the
-    first, second, ... eighth part of the texts, which in windows of full length are positions; ``bytes`` and
-    ``texts``. At most ``config.max_bytes`` of text are read in a language. Raises :class:`ConfigError` where a
-    language has no held-out document that is long enough.
+    ``gain``, what the longest windows save over the shortest, negative where a model breaks in them; ``interval`` of
+    each length (95 %, bootstrap over texts); ``by_position``, for each length the bits per byte of the first, second,
+    ... eighth part of the texts, which in windows of full length are positions; ``bytes`` and ``texts``. At most
+    ``config.max_bytes`` of text are read in a language. Raises :class:`ConfigError` where a language has no held-out
+    document that is long enough.
     """
     figures = {}
     for language in corpus.languages:
