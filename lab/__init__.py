@@ -24,6 +24,7 @@ _FACE = {
     "load": "lab.face:load",
     "size": "lab.config:size",
     "runs": "lab.notebook:runs",
+    "swap": "lab.mechanisms:swap",
     "train": "lab.face:train",
 }
 

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from lab.model.decoder import Decoder
     from lab.model.size import Size
 
+Figure = tuple[str, float, Callable[[float], str]]
+"""A name, a value, and how the value is written."""
+
 LANGUAGES = {"ko": "Korean", "en": "English", "code": "code"}
 
 
@@ -133,8 +136,8 @@ def parts_grid(size: Size) -> str:
     """Parameters by part, each with its share."""
     total = size.parameters_total
     rows = [
-        (part.replace("_", " "), f"{count:,}", formats.percent(count / total), bar(count / total))
-        for part, count in size.parts.items()
+        (part, write(count), formats.percent(count / total), bar(count / total))
+        for part, count, write in part_rows(size)
         if count
     ]
     rows.append(("parameters", f"{total:,}", "", ""))
@@ -147,8 +150,13 @@ def costs_grid(size: Size) -> str:
     return grid([(name, write(value)) for name, value, write in cost_rows(size)], numbers=[1])
 
 
-def cost_rows(size: Size) -> list[tuple[str, float, Callable[[float], str]]]:
-    """The figures of a size beside its parts: name, value, and how it is written."""
+def part_rows(size: Size) -> list[Figure]:
+    """Parameters by part."""
+    return [(part.replace("_", " "), count, "{:,.0f}".format) for part, count in size.parts.items()]
+
+
+def cost_rows(size: Size) -> list[Figure]:
+    """The figures of a size beside its parts."""
     return [
         ("parameters, total", size.parameters_total, "{:,.0f}".format),
         ("parameters, active", size.parameters_active, "{:,.0f}".format),
@@ -203,8 +211,8 @@ def config_text(config: Any) -> str:
 
 def size_text(size: Size) -> str:
     """A size record, one figure a line."""
-    rows = [(part.replace("_", " "), f"{count:,}") for part, count in size.parts.items() if count]
-    rows += [(name, write(value)) for name, value, write in cost_rows(size)]
+    parts = [row for row in part_rows(size) if row[1]]
+    rows = [(name, write(value)) for name, value, write in (*parts, *cost_rows(size))]
     wide, far = (max(len(row[column]) for row in rows) for column in (0, 1))
     return "\n".join(f"{name:<{wide}}  {figure:>{far}}" for name, figure in rows)
 

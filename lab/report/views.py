@@ -27,17 +27,17 @@ _STYLE = f"""<style>
 .lab-view .lab-note {{ opacity: .68; }}
 .lab-view .lab-bad {{ color: var(--jp-error-color1, #d0453b); }}
 .lab-view .lab-columns {{ display: flex; flex-wrap: wrap; gap: 6px 36px; align-items: flex-start; }}
-.lab-view table {{ border-collapse: collapse; margin: 6px 0 8px; font-size: 13px; border: 0; color: inherit;
-  font-variant-numeric: tabular-nums; }}
-.lab-view table td, .lab-view table th {{ padding: 2px 18px 2px 0; border: 0; background: none; max-width: none;
-  text-align: left; vertical-align: top; white-space: nowrap; }}
-.lab-view table tr, .lab-view table tbody tr:nth-child(odd) {{ background: none; }}
-.lab-view table tbody tr:hover {{ background: color-mix(in srgb, currentColor 8%, transparent); }}
-.lab-view table th {{ font-weight: 500; opacity: .68; }}
-.lab-view table td.lab-number, .lab-view table th.lab-number {{ text-align: right; }}
-.lab-view table tr.lab-sum td {{ border-top: 1px solid color-mix(in srgb, currentColor 25%, transparent);
-  font-weight: 600; }}
-.lab-view table td.lab-wide {{ white-space: normal; overflow-wrap: anywhere; }}
+.lab-view.lab-view table {{ border-collapse: collapse; margin: 6px 0 8px; font-size: 13px; border: 0;
+  color: inherit; font-variant-numeric: tabular-nums; table-layout: auto; }}
+.lab-view.lab-view table td, .lab-view.lab-view table th {{ padding: 2px 18px 2px 0; border: 0; background: none;
+  max-width: none; text-align: left; vertical-align: top; white-space: nowrap; }}
+.lab-view.lab-view table tr:nth-child(n) {{ background: none; border: 0; }}
+.lab-view.lab-view table tbody tr:nth-child(n):hover {{
+  background: color-mix(in srgb, currentColor 8%, transparent); }}
+.lab-view.lab-view table th {{ font-weight: 500; opacity: .68; }}
+.lab-view.lab-view table .lab-number {{ text-align: right; }}
+.lab-view.lab-view table .lab-sum td {{ font-weight: 600;
+  border-top: 1px solid color-mix(in srgb, currentColor 25%, transparent); }}
 .lab-view .lab-bar {{ display: inline-block; height: 9px; min-width: 1px; border-radius: 2px; background: {ACCENT}; }}
 .lab-view details {{ margin: 1px 0; }}
 .lab-view details > :not(summary) {{ margin-left: 15px; }}
@@ -144,7 +144,7 @@ def digest_of(settings: Mapping[str, Any]) -> str:
     """A group in a few words: its kind, else its first settings."""
     if "kind" in settings:
         return str(settings["kind"])
-    single = [(key, value) for key, value in settings.items() if value is not None]
+    single = [(key, value) for key, value in settings.items() if value not in (None, "", [], {})]
     return ", ".join(f"{key}={written(value)}" for key, value in single[:3] if not isinstance(value, Mapping))
 
 
