@@ -10,18 +10,18 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 
-from lab.model.config import ModelConfig
 from lab.planner import facts
+from lab.planner.all_in import all_in_efficiency, in_run_time
 from lab.planner.config import LayoutConfig
 from lab.planner.goldens import Golden, Models, goldens
-from lab.planner.interval import Range, Uncertain, from_range
+from lab.planner.interval import Range, Uncertain
 from lab.planner.layouts import default_layout
+from lab.planner.memory import memory
 from lab.planner.pipeline import bubble
-from lab.planner.quantity import DEVICE_HOUR, TOKEN, Quantity
+from lab.planner.quantity import DEVICE_HOUR, GIB, Quantity
 from lab.planner.training import sketch, training_work
-from lab.planner.utilisation import INGREDIENTS, PRIOR, ideal_times, utilisation
+from lab.planner.utilisation import INGREDIENTS, PRIOR, ideal_times
 
 ROW_SPREAD = 0.2
 """What a published row may be off by (standard deviation of the logarithm): software differs by that much."""
@@ -77,10 +77,10 @@ class RunError:
         return self.all_in.holds(self.run.hours)
 
 
-def steps(models: Models) -> list[Step]:
+def steps(models: Models, rows: Sequence[facts.Throughput]) -> list[Step]:
     """Published throughput rows with their layouts and ideal times."""
     prepared = []
-    for row in facts.throughputs():
+    for row in rows:
         model, device = models(row.model), facts.device(row.device)
         given = {**row.assumed, **row.layout}
         layout = default_layout(model, device, row.devices, row.sequence, row.precision, **given)
@@ -119,12 +119,12 @@ def step_errors(
     fits = {
         left_out: fit_slowdowns([row for row in rows if of(row) != left_out]) for left_out in map(of, rows)
     }
-    errors = []
-    for row in rows:
-        slowdowns = fits[of(row)]
-        time = sum(slowdowns[name] * part for name, part in zip(INGREDIENTS, row.ideal, strict=True))
-        errors.append(StepError(row, 1 / time))
-    return errors
+    return [_step_error(row, fits[of(row)]) for row in rows]
+
+
+def _step_error(step: Step, slowdowns: dict[str, float]) -> StepError:
+    time = sum(slowdowns[name] * part for name, part in zip(INGREDIENTS, step.ideal, strict=True))
+    return StepError(step, 1 / time)
 
 
 def median_error(errors: Sequence[StepError]) -> float:
@@ -132,8 +132,13 @@ def median_error(errors: Sequence[StepError]) -> float:
     return statistics.median(abs(error.error) for error in errors)
 
 
-def run_errors(models: Models, rows: Sequence[Step]) -> list[RunError]:
-    """Layer (c): each run predicted without itself, and without the step rates of the same run (:data:`OF_RUNS`)."""
+def run_errors(
+    models: Models, rows: Sequence[Step], of: Callable[[facts.Run], str] = lambda run: run.name
+) -> list[RunError]:
+    """Layer (c): each run predicted from the runs of every other ``of`` (other runs, or other houses).
+
+    Nor are the step rates seen that were measured in the run itself (:data:`OF_RUNS`).
+    """
     used = [run for run in facts.runs() if run.use]
     in_run = []
     for run in used:
@@ -144,46 +149,34 @@ def run_errors(models: Models, rows: Sequence[Step]) -> list[RunError]:
     errors = []
     for index, run in enumerate(used):
         others_seen = [
-            efficiency for other, efficiency in enumerate(efficiencies) if other != index and used[other].fit
+            efficiency
+            for other, efficiency in zip(used, efficiencies, strict=True)
+            if of(other) != of(used[index]) and other.fit
         ]
         predicted = in_run[index] / all_in_efficiency(others_seen)
         errors.append(RunError(run, in_run[index], predicted.range))
     return errors
 
 
-def all_in_efficiency(efficiencies: Sequence[float]) -> Uncertain[float]:
-    """All-in efficiency (in-run prediction over published hours) of the next run, from those seen.
-
-    Distribution-free: of n runs in order, the next lies below the one at place (n + 1) / 10 with a chance of one in
-    ten (conformal prediction, Vovk et al. 2005), and above its counterpart likewise.
-    """
-    import numpy
-
-    low, high = numpy.quantile(efficiencies, [0.1, 0.9], method="weibull")
-    return from_range("all-in efficiency", float(low), float(high))
-
-
-@cache
-def fitted_all_in() -> Uncertain[float]:
-    """The committed all-in efficiency of ``facts/slowdowns.yaml``."""
-    low, high = facts.read("slowdowns")["all_in_efficiency"]
-    return from_range("all-in efficiency", low, high)
+def later_run_errors(
+    models: Models, slowdowns: dict[str, float], efficiency: Uncertain[float]
+) -> list[RunError]:
+    """Runs that were looked up after the fit, predicted by it."""
+    errors = []
+    for run in facts.later_runs():
+        hours = _in_run(run, models, slowdowns).to(DEVICE_HOUR)
+        errors.append(RunError(run, hours, (hours / efficiency).range))
+    return errors
 
 
-def in_run_time(
-    model: ModelConfig,
-    device: str,
-    tokens: float,
-    layout: LayoutConfig,
-    slowdowns: dict[str, float] | None = None,
-) -> Quantity:
-    """Device-time of the steps of a run and nothing else; None takes the committed slowdowns."""
-    return utilisation(model, layout, facts.device(device), slowdowns).time * (tokens * TOKEN)
+def coverage(errors: Sequence[RunError]) -> float:
+    """Share of runs inside their 80 % interval."""
+    return statistics.fmean(error.covered for error in errors)
 
 
-def all_in_time(in_run: Quantity) -> Uncertain[Quantity]:
-    """Device-time of a whole run as houses report it: its steps, failures, restarts, evaluations, whatever else."""
-    return Uncertain(in_run) / fitted_all_in()
+def width(errors: Sequence[RunError]) -> float:
+    """Median of high over low."""
+    return statistics.median(error.all_in.width for error in errors)
 
 
 def _in_run(run: facts.Run, models: Models, slowdowns: dict[str, float]) -> Quantity:
@@ -201,11 +194,35 @@ def _in_run(run: facts.Run, models: Models, slowdowns: dict[str, float]) -> Quan
 
 
 @dataclass(frozen=True)
+class Peak:
+    """A published peak of memory beside the memory predicted for the row's layout, in GiB."""
+
+    step: Step
+    published: float
+    predicted: float
+
+    @property
+    def error(self) -> float:
+        """Predicted over published, less one."""
+        return self.predicted / self.published - 1
+
+
+def peaks(models: Models, rows: Sequence[Step]) -> list[Peak]:
+    """Rows whose source prints the allocator's peak."""
+    return [
+        Peak(step, step.row.peak_gib, memory(models(step.row.model), step.layout).total.to(GIB))
+        for step in rows
+        if step.row.peak_gib is not None
+    ]
+
+
+@dataclass(frozen=True)
 class Calibration:
     """All three layers, and the fit to everything.
 
     ``steps`` leave out a row; ``steps_of_new_models`` all rows of its model, ``steps_of_new_devices`` all rows of its
-    device.
+    device. ``runs`` leave out a run, ``runs_of_new_houses`` all runs of its house. What is ``later_`` is predicted by
+    the fit to everything, which has not seen it.
     """
 
     goldens: list[Golden]
@@ -213,31 +230,30 @@ class Calibration:
     steps_of_new_models: list[StepError]
     steps_of_new_devices: list[StepError]
     runs: list[RunError]
+    runs_of_new_houses: list[RunError]
+    later_steps: list[StepError]
+    later_runs: list[RunError]
+    peaks: list[Peak]
     slowdowns: dict[str, float]
     all_in_efficiency: Range[float]
 
-    @property
-    def coverage(self) -> float:
-        """Share of runs inside their 80 % interval."""
-        return statistics.fmean(run.covered for run in self.runs)
-
-    @property
-    def width(self) -> float:
-        """Median of high over low."""
-        return statistics.median(run.all_in.width for run in self.runs)
-
 
 def calibrate(models: Models) -> Calibration:
-    """Everything at once: about half a minute on one core."""
-    rows = steps(models)
+    """Everything at once: a few seconds on one core."""
+    rows = steps(models, facts.throughputs())
     runs = run_errors(models, rows)
     efficiency = all_in_efficiency([run.efficiency for run in runs if run.run.fit])
+    slowdowns = fit_slowdowns(rows)
     return Calibration(
         goldens(models),
         step_errors(rows),
         step_errors(rows, lambda step: step.row.model),
         step_errors(rows, lambda step: step.row.device),
         runs,
-        fit_slowdowns(rows),
+        run_errors(models, rows, lambda run: run.house),
+        [_step_error(row, slowdowns) for row in steps(models, facts.later_throughputs())],
+        later_run_errors(models, slowdowns, efficiency),
+        peaks(models, rows),
+        slowdowns,
         efficiency.range,
     )

@@ -53,7 +53,8 @@ class LayoutConfig:
     weights), over groups of ``shard`` devices (None: all of them; fewer is hybrid sharding). ``virtual_stages`` is
     the interleaving of pipeline stages. ``micro_batch`` sequences go through a device at once, and
     ``global_batch`` sequences make a step (None: eight micro-batches a pipeline stage). ``precision`` is that of
-    matrix products; ``recompute`` what is computed again in the backward pass: nothing, the attention core, or all.
+    matrix products; ``recompute`` what is computed again in the backward pass: nothing, the attention core, or all. A
+    fused head makes the logits of a micro-batch in ``logit_chunks`` parts, a plain one all at once.
     """
 
     data: int = 1
@@ -70,6 +71,7 @@ class LayoutConfig:
     precision: str = "bf16"
     recompute: str = "selective"
     optimizer: str = "adamw"
+    logit_chunks: int = 8
 
     def __post_init__(self) -> None:
         require_at_least(
@@ -85,6 +87,7 @@ class LayoutConfig:
             micro_batch=self.micro_batch,
             global_batch=self.global_batch,
             sequence=self.sequence,
+            logit_chunks=self.logit_chunks,
         )
         require_choice("layout.precision", self.precision, PRECISIONS)
         require_choice("layout.recompute", self.recompute, RECOMPUTE)

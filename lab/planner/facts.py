@@ -4,6 +4,7 @@ The figures live in ``facts/*.yaml``. ``status`` is ``verified`` (read in the pr
 elsewhere) or ``derived`` (computed from published figures).
 """
 
+import re
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
@@ -22,7 +23,7 @@ from lab.model.leaves.norm import Rms
 from lab.model.leaves.position import NoPosition
 from lab.model.leaves.residual import PreNorm
 from lab.model.leaves.router import NoRouter, SigmoidRouter
-from lab.planner.quantity import DEVICE_DAY, GB, SECOND, TFLOP, WATT, Quantity
+from lab.planner.quantity import DEVICE_DAY, GB, GIB, SECOND, TFLOP, WATT, Quantity
 
 FACTS = Path(__file__).with_suffix("")
 USUAL_ACHIEVED = 0.78
@@ -31,7 +32,7 @@ USUAL_ACHIEVED = 0.78
 
 @dataclass(frozen=True)
 class Device:
-    """An accelerator; rates in TFLOP/s (dense), GB/s per direction, GB = 10^9 bytes.
+    """An accelerator; rates in TFLOP/s (dense), GB/s per direction, GB = 10^9 bytes; memory in GiB = 2^30 bytes.
 
     ``assumed`` names the entries that have no source for this device.
     """
@@ -42,7 +43,7 @@ class Device:
     fp4: float | None
     achieved_bf16: float | None
     achieved_fp8: float | None
-    memory_gb: float
+    memory_gib: float
     hbm: float
     watts: float
     scale_up: float
@@ -73,7 +74,7 @@ class Device:
 
     @property
     def memory(self) -> Quantity:
-        return self.memory_gb * GB
+        return self.memory_gib * GIB
 
     @property
     def memory_bandwidth(self) -> Quantity:
@@ -138,6 +139,11 @@ class Run:
     use: bool = True
     why: str = ""
 
+    @property
+    def house(self) -> str:
+        """Who trained it: the first word of its name."""
+        return re.split(r"[ -]", self.name)[0]
+
 
 @cache
 def read(name: str) -> dict[str, Any]:
@@ -164,14 +170,34 @@ def device(name: str) -> Device:
 
 
 def throughputs() -> list[Throughput]:
-    """All published step rates."""
+    """All published step rates that are fitted."""
+    return _throughputs(read("throughput")["rows"])
+
+
+def later_throughputs() -> list[Throughput]:
+    """Published step rates that were looked up after the fit, and that no fit sees."""
+    return _throughputs(read("later")["rates"])
+
+
+def _throughputs(rows: list[dict[str, Any]]) -> list[Throughput]:
     sources = read("throughput")["sources"]
-    return [Throughput(**row, **sources[row["group"]]) for row in read("throughput")["rows"]]
+    return [Throughput(**row, **sources[row["group"]]) for row in rows]
 
 
 def runs() -> list[Run]:
     """All public runs, those left out of the fit included."""
     return [Run(**row) for row in read("runs")["runs"]]
+
+
+def later_runs() -> list[Run]:
+    """Public runs that were looked up after the fit, and that no fit sees."""
+    return [Run(**row) for row in read("later")["runs"]]
+
+
+def explanation(kind: str, name: str) -> str:
+    """Why the prediction of a row (``rates``) or of a run (``runs``) missed: what is known, and what is inferred."""
+    found: str = read("misses")[kind].get(name, "unexplained")
+    return found
 
 
 def prices(device_name: str) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from lab.planner.calibration import all_in_time
+from lab.planner.all_in import all_in_time
 from lab.planner.config import LayoutConfig
 from lab.planner.layouts import candidates
 from lab.planner.memory import Memory, memory

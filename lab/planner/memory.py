@@ -36,8 +36,8 @@ FRAGMENTATION = 0.06
 OPTIMIZER_MOMENTS = {"adamw": 2, "muon": 1}
 ELEMENT_BYTES = {"fp32": 4.0, "bf16": 2.0, "fp8": 1.5, "fp4": 1.5}
 """Bytes of a kept activation: in fp8 and below the inputs of matrices are kept as one byte, the rest in bf16."""
-LOGIT_CHUNKS = 8
-"""A fused head keeps an eighth of the micro-batch's logits at a time."""
+LOGIT_BYTES = 12
+"""Of a logit while the loss is made: in bf16, in float32, and the gradients of both."""
 
 
 @dataclass(frozen=True)
@@ -128,9 +128,12 @@ def memory(model: ModelConfig, layout: LayoutConfig) -> Memory:
     tokens = layout.micro_batch * layout.sequence / layout.context
     element = ELEMENT_BYTES[layout.precision]
     activations = _stash(model, layout, tokens, element)
-    logits = tokens * model.vocab_size / layout.tensor * 4 * BYTE / LOGIT_CHUNKS
+    logits = tokens * model.vocab_size / layout.tensor * LOGIT_BYTES * BYTE / layout.logit_chunks
     layers = max(1, _stage_layers(model, layout))
-    gathered = 2 * held.total / layers * 2 * BYTE if layout.sharding == "weights" and group > 1 else 0 * BYTE
+    gathered = 0 * BYTE
+    if layout.sharding == "weights" and group > 1:
+        # two layers' weights at a time; a pipeline keeps its stage whole between micro-batches, gradients too (FSDP2)
+        gathered = (held.total * (2 + 4) if layout.pipeline > 1 else 2 * held.total / layers * 2) * BYTE
     dispatched = _dispatched(model, layout, tokens, element)
     buffers = activations + logits + gathered + dispatched
     alone = layout.devices == 1

@@ -4,7 +4,7 @@ import pytest
 
 from lab.errors import ConfigError
 from lab.planner import facts
-from lab.planner.calibration import all_in_efficiency
+from lab.planner.all_in import all_in_efficiency
 from lab.planner.communication import communication
 from lab.planner.config import ClusterConfig, LayoutConfig
 from lab.planner.energy import energy
