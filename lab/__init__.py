@@ -23,6 +23,8 @@ _FACE = {
     "build": "lab.face:build",
     "load": "lab.face:load",
     "size": "lab.config:size",
+    "read_run": "lab.notebook:read_run",
+    "read_sweep": "lab.notebook:read_sweep",
     "runs": "lab.notebook:runs",
     "swap": "lab.mechanisms:swap",
     "train": "lab.face:train",
@@ -44,7 +46,7 @@ def _show_in_ipython() -> None:
     """Have a running IPython show our objects as tables; whoever only imports :mod:`lab` changes nothing."""
     shell = sys.modules["IPython"].get_ipython()
     if shell is not None:
-        import_module("lab.report.display").show_in(shell)
+        import_module("lab.report.ipython").show_in(shell)
 
 
 def __dir__() -> list[str]:

@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 
 from lab.overrides import CONF
-from lab.report.runs import runs as frame_of_runs
+from lab.report import runs as reader
+from lab.report import sweeps
 
 REPOSITORY = CONF.parent
 
@@ -20,7 +21,17 @@ def located(directory: str | Path) -> Path:
 
 def runs(directory: str | Path) -> pd.DataFrame:
     """One row a run below ``directory``, which may be relative to the repository; see :mod:`lab.report.runs`."""
-    return frame_of_runs(located(directory))
+    return reader.runs(located(directory))
+
+
+def read_run(folder: str | Path) -> reader.Run:
+    """A run folder, finished or not, which may be relative to the repository; shown as figures and a curve."""
+    return reader.read_run(located(folder))
+
+
+def read_sweep(folder: str | Path) -> sweeps.Sweep:
+    """A sweep's folder, finished or not, or committed results, also of the repository; shown as its table."""
+    return sweeps.read_sweep(located(folder))
 
 
 def in_notebook() -> bool:

@@ -1,7 +1,6 @@
 """What a notebook shows for a configuration, a size, a model, a run, and for whatever has a table.
 
-IPython asks for HTML by a class's name, so the rooms that own these classes know nothing of notebooks and load nothing
-for them: :func:`show_in` is all there is between the two. Outside a notebook every object prints as ever.
+:mod:`lab.report.ipython` has IPython ask for it.
 """
 
 from __future__ import annotations
@@ -10,17 +9,20 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from lab.errors import ConfigError
 from lab.report import formats
 from lab.report.contenders import identities
 from lab.report.runs import Run
-from lab.report.tables import Table, to_console
+from lab.report.sweep_jobs import Sweep
+from lab.report.sweep_table import entry_table, require_results, sweep_table
+from lab.report.sweep_verdicts import verdicts
+from lab.report.tables import Table
 from lab.report.views import (
     bar,
     columns,
     curve_html,
     digest_of,
+    escape,
     folded,
     grid,
     note,
@@ -87,6 +89,32 @@ def run_html(run: Run) -> str:
         *(note(problem) for problem in run.problems if run.state == "done"),
         note(str(run.folder)),
     )
+
+
+def sweep_html(sweep: Sweep) -> str:
+    """A sweep: its question, how far it is, its table and what may be said; what there is to know of them folded."""
+    parts = [
+        title(sweep.name, jobs_sentence(sweep)),
+        f"<div>{escape(sweep.question)}</div>" if sweep.question else "",
+        note(f"Claim: {sweep.claim}") if sweep.claim else "",
+    ]
+    try:
+        require_results(sweep)
+    except ConfigError as error:
+        return view(*parts, note(str(error)))
+    table = sweep_table(sweep)
+    parts.append(table_html(Table(table.columns, table.rows)))
+    parts += [note(verdict) for verdict in verdicts(sweep)]
+    parts += [folded(key, "by entry", table_html(entry_table(sweep, key))) for key in sweep.mappings]
+    parts.append(folded("notes", str(len(table.notes)), "".join(map(note, table.notes))))
+    return view(*parts, note(str(sweep.folder)))
+
+
+def jobs_sentence(sweep: Sweep) -> str:
+    """``12 jobs: 10 done, 1 failed, 1 waiting``."""
+    states = [job.state for job in sweep.jobs]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+    return f"{len(states)} jobs: {counts}"
 
 
 def state_sentence(run: Run) -> str:
@@ -188,67 +216,3 @@ def _shape(model: ModelConfig) -> str:
 def _counts(size: Size) -> str:
     total, active = formats.count(size.parameters_total), formats.count(size.parameters_active)
     return f"{total} parameters" if total == active else f"{total} parameters, {active} active"
-
-
-def _table_view(table: Table) -> str:
-    return view(table_html(table))
-
-
-HTML: dict[str, Callable[[Any], str]] = {
-    "lab.config:Config": config_html,
-    "lab.model.size:Size": size_html,
-    "lab.model.decoder:Decoder": model_html,
-    "lab.report.runs:Run": run_html,
-    "lab.report.tables:Table": _table_view,
-}
-"""How a class is shown in a notebook, by its name."""
-
-
-def config_text(config: Any) -> str:
-    """A typed configuration as the YAML it came from."""
-    return yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True).rstrip()
-
-
-def size_text(size: Size) -> str:
-    """A size record, one figure a line."""
-    parts = [row for row in part_rows(size) if row[1]]
-    rows = [(name, write(value)) for name, value, write in (*parts, *cost_rows(size))]
-    wide, far = (max(len(row[column]) for row in rows) for column in (0, 1))
-    return "\n".join(f"{name:<{wide}}  {figure:>{far}}" for name, figure in rows)
-
-
-def run_text(run: Run) -> str:
-    """A run, one figure a line."""
-    lines = [f"{contender_title(run.contender)}, {state_sentence(run)}", str(run.folder)]
-    return "\n".join([*lines, *(f"{name:<24} {figure}" for name, figure in headline(run))])
-
-
-def _table_text(table: Table) -> str:
-    from rich.console import Console
-
-    console = Console()
-    with console.capture() as capture:
-        console.print(to_console(table, console.width))
-    return capture.get().rstrip()
-
-
-TEXT: dict[str, Callable[[Any], str]] = {
-    "lab.config:Config": config_text,
-    "lab.model.size:Size": size_text,
-    "lab.report.runs:Run": run_text,
-    "lab.report.tables:Table": _table_text,
-}
-"""How a class is shown where IPython runs in a terminal, by its name."""
-
-
-def show_in(shell: Any) -> None:
-    """Have an IPython shell show our classes; asking twice changes nothing, and no class is imported for it."""
-    formatters = shell.display_formatter.formatters
-    for path, to_html in HTML.items():
-        formatters["text/html"].for_type_by_name(*path.split(":"), to_html)
-    for path, to_text in TEXT.items():
-        formatters["text/plain"].for_type_by_name(*path.split(":"), _printer(to_text))
-
-
-def _printer(to_text: Callable[[Any], str]) -> Callable[[Any, Any, bool], None]:
-    return lambda thing, printer, cycle: printer.text(to_text(thing))

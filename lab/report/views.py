@@ -22,7 +22,7 @@ SMOOTHING = 0.03  # share of the points that the curve's running mean covers at 
 
 _STYLE = f"""<style>
 .lab-view {{ font-family: var(--jp-ui-font-family, system-ui, sans-serif); font-size: 13px; line-height: 1.5;
-  color: inherit; max-width: 60em; overflow-x: auto; }}
+  color: inherit; overflow-x: auto; }}
 .lab-view .lab-title {{ font-weight: 600; font-size: 15px; }}
 .lab-view .lab-note {{ opacity: .68; }}
 .lab-view .lab-bad {{ color: var(--jp-error-color1, #d0453b); }}
