@@ -66,7 +66,7 @@ def show(found: Found, request: Request, form: str) -> None:
     if form == "json":
         print(json.dumps(as_data(found, request)))
     elif form == "train":
-        print(train_command(found.recommended, goodput(request)))
+        print(train_command(found.recommended, goodput(found.recommended, request)))
     elif form == "markdown":
         print(to_markdown(plan_table(found)), end="")
     else:

@@ -7,6 +7,7 @@ from typing import Any
 
 from lab.planner.facts import failure_rate
 from lab.planner.interval import Range, Uncertain
+from lab.planner.memory import bytes_per_parameter
 from lab.planner.money import in_dollars
 from lab.planner.plans import Plan, Request, title
 from lab.planner.quantity import (
@@ -15,6 +16,7 @@ from lab.planner.quantity import (
     DEVICE_HOUR,
     DOLLAR,
     FLOP,
+    GB,
     GIB,
     MINUTE,
     MWH,
@@ -23,9 +25,9 @@ from lab.planner.quantity import (
     WON,
     Quantity,
 )
-from lab.planner.reliability import Reliability, reliability
+from lab.planner.reliability import RATE_RANGE, Reliability, reliability
 from lab.planner.search import Found
-from lab.planner.serving import ServingCost
+from lab.planner.serving import MOST_DEVICES, ServingCost
 from lab.report.formats import count, percent, size_in_bytes
 from lab.report.tables import Cell, Column, Row, Table
 
@@ -80,7 +82,7 @@ def serving_table(costs: Mapping[str, Mapping[int, ServingCost | None]], price: 
     contexts = list(next(iter(costs.values())))
     columns = [Column("name", "Model"), Column("weights", "Weights", rank=1)]
     for context in contexts:
-        group = f"{context // 1024}k" if context < 2**20 else f"{context // 2**20}M"
+        group = _length(context)
         columns += [
             Column(f"cache_{context}", "Cache", group, best="lower"),
             Column(f"devices_{context}", "Devices", group, rank=3),
@@ -103,17 +105,31 @@ def serving_table(costs: Mapping[str, Mapping[int, ServingCost | None]], price: 
             cells[f"read_{context}"] = ranged(reading, WON)
             cells[f"written_{context}"] = ranged(writing, WON)
         rows.append(Row(name, cells))
-    notes = (
-        f"{INTERVAL} Largest contributors: {', '.join(_contributors(costs, price))}.",
-        "Weights and caches divided evenly over a replica's devices: a lower bound of what a real layout needs.",
-    )
+    notes = [
+        "Weights and caches divided evenly over a replica's devices: a lower bound of what a real layout needs."
+    ]
+    if largest := _contributors(costs, price):
+        notes.insert(0, f"{INTERVAL} Largest contributors: {', '.join(largest)}.")
+    if any(cost is None for by_context in costs.values() for cost in by_context.values()):
+        notes.append(
+            f"–: no replica of up to {MOST_DEVICES} devices holds weights and a cache and writes as fast as asked."
+        )
     return Table(columns, rows, notes=notes)
+
+
+def _length(context: int) -> str:
+    """``8k``, ``1M``, or the plain number where it is no multiple of these."""
+    for unit, letter in ((2**20, "M"), (2**10, "k")):
+        if context % unit == 0:
+            return f"{context // unit}{letter}"
+    return f"{context:,}"
 
 
 def plan_lines(found: Found, request: Request) -> list[str]:
     """The recommended plan in sentences and figures, one line each."""
     plan = found.recommended
-    kept = goodput(request)
+    kept = goodput(plan, request)
+    seldom, often = (goodput(plan, request, rate) for rate in RATE_RANGE)
     dollars = in_dollars(plan.cost, request.budget)
     lines = [
         f"Recommended: {title(plan.candidate.name)} on {plan.tokens}.",
@@ -125,8 +141,9 @@ def plan_lines(found: Found, request: Request) -> list[str]:
         f"Days: {words(plan.days, DAY)}; device-hours: {words(plan.device_time, DEVICE_HOUR)}.",
         f"Cost: {words(plan.cost, 1e9 * WON)} billion won, {words(dollars, 1e6 * DOLLAR)} million dollars.",
         f"Energy: {words(plan.energy, MWH)} MWh.",
-        f"Failures: one in {kept.mean_time_between_failures}; a checkpoint every {kept.interval} keeps "
-        f"{percent(kept.goodput)} of the time (part of the all-in efficiency).",
+        f"Failures: one in {kept.mean_time_between_failures}; a checkpoint of {kept.checkpoint} every {kept.interval} "
+        f"keeps {percent(kept.goodput)} of the time, {percent(often.goodput)} to {percent(seldom.goodput)} if devices "
+        f"fail {RATE_RANGE[1]:g} to {RATE_RANGE[0]:g} times as often (part of the all-in efficiency).",
         f"Unsure mostly because of: {', '.join(plan.cost.largest())}.",
     ]
     if plan.serving_cost is not None:
@@ -168,9 +185,15 @@ def serving_data(
     }
 
 
-def goodput(request: Request) -> Reliability:
-    """Failures and checkpoints of the cluster, at the failure rate that Llama 3's report gives."""
-    return reliability(request.cluster.devices, failure_rate())
+def goodput(plan: Plan, request: Request, rate: float = 1.0) -> Reliability:
+    """Failures and checkpoints of a plan, at ``rate`` times the failure rate that Llama 3's report gives.
+
+    A checkpoint holds weights and the optimizer's state, and training waits until it is written.
+    """
+    weight, _, state = bytes_per_parameter(request.precision, request.optimizer)
+    held = plan.size.parameters_total * (weight + state) * BYTE
+    written = held / (request.cluster.storage_gb_per_second * GB / SECOND)
+    return reliability(request.cluster.devices, rate * failure_rate(), written)
 
 
 def layout_words(plan: Plan) -> str:
@@ -200,7 +223,7 @@ def words(value: Uncertain, unit: Quantity) -> str:
 
 
 def _plan_data(plan: Plan, request: Request) -> dict[str, Any]:
-    kept = goodput(request)
+    kept = goodput(plan, request)
     return {
         "model": plan.candidate.name,
         "parameters_total": plan.size.parameters_total,

@@ -203,8 +203,8 @@ def make_plan(
 
 def energy_of(device_time: Uncertain, request: Request) -> Uncertain:
     """Joules of a training, its device-time's spreads and those of the power drawn together."""
-    central = energy(device_time.central, request.device, request.cluster)
-    return central * Uncertain(1.0, device_time.spreads)
+    drawn = energy(device_time.central, request.device, request.cluster)
+    return drawn * Uncertain(1.0, device_time.spreads)
 
 
 def _serving_cost(request: Request, candidate: Candidate, rent: Uncertain) -> Uncertain | None:

@@ -55,7 +55,7 @@ def _enough_devices(plan: Plan, request: Request, over: float) -> int | None:
         limit = larger.limits["calendar"].central
         if larger.device_time.central <= limit:
             return devices
-        wanted = devices * max(1.02, float(larger.device_time.central / limit))
+        wanted = devices * max(1.1, float(larger.device_time.central / limit))
     return None
 
 

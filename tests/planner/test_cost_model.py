@@ -7,12 +7,12 @@ from lab.planner import facts
 from lab.planner.all_in import all_in_efficiency
 from lab.planner.communication import communication
 from lab.planner.config import ClusterConfig, LayoutConfig
-from lab.planner.energy import energy
+from lab.planner.energy import device_energy, energy
 from lab.planner.layouts import default_layout
 from lab.planner.memory import memory
 from lab.planner.pipeline import bubble
-from lab.planner.quantity import BYTE, DEVICE, DEVICE_HOUR, FLOP, HOUR, JOULE, MINUTE, SECOND, TOKEN
-from lab.planner.reliability import reliability
+from lab.planner.quantity import BYTE, DEVICE, DEVICE_HOUR, FLOP, HOUR, JOULE, MINUTE, MWH, SECOND, TOKEN
+from lab.planner.reliability import daly_interval, reliability, young_interval
 from lab.planner.training import sketch, training_work
 from lab.planner.utilisation import ideal_times, utilisation
 
@@ -32,11 +32,41 @@ def test_every_part_has_its_unit() -> None:
     assert joules.dimension == JOULE.dimension
 
 
-def test_reliability_reproduces_the_table_for_768_devices() -> None:
-    found = reliability(768, facts.failure_rate(), MINUTE)
-    assert found.mean_time_between_failures.to(HOUR) == pytest.approx(66.0, rel=0.002)
-    assert found.interval.to(HOUR) == pytest.approx(1.48, abs=0.005)
-    assert found.goodput == pytest.approx(0.974, abs=0.0006)
+@pytest.mark.parametrize(
+    ("devices", "between", "minutes", "young", "goodput"),
+    [
+        (480, 105.6, 1, 1.88, 0.980),
+        (480, 105.6, 5, 4.19, 0.958),
+        (768, 66.0, 1, 1.48, 0.974),
+        (768, 66.0, 5, 3.32, 0.946),
+        (4096, 12.4, 1, 0.64, 0.928),
+        (4096, 12.4, 5, 1.44, 0.864),
+    ],
+)
+def test_reliability_reproduces_the_table(devices, between, minutes, young, goodput) -> None:
+    """Young's interval in hours, and the goodput, which Daly's interval can only better."""
+    found = reliability(devices, facts.failure_rate(), minutes * MINUTE)
+    assert found.mean_time_between_failures.to(HOUR) == pytest.approx(between, rel=0.004)
+    interval = young_interval(minutes * MINUTE, found.mean_time_between_failures)
+    assert interval.to(HOUR) == pytest.approx(young, abs=0.006)
+    assert found.interval < interval
+    assert found.goodput == pytest.approx(goodput, abs=0.0012)
+
+
+def test_an_interval_is_no_longer_than_the_time_between_failures() -> None:
+    assert daly_interval(3 * HOUR, HOUR) == HOUR
+
+
+def test_published_energies_are_those_of_the_devices() -> None:
+    """Olmo 3 (secondary): 146 and 681 MWh in 234,000 and 1.05 million hours of H100."""
+    for hours, published in ((234_000, 146), (1.05e6, 681)):
+        assert device_energy(hours * DEVICE_HOUR, facts.device("h100")).range.holds(published * MWH)
+
+
+def test_llama_s_energies_bound_those_with_hosts() -> None:
+    """LLaMA (arXiv 2302.13971, table 15) counts 400 W times 1.1 for an A100: less than with its hosts."""
+    drawn = energy(1_022_362 * DEVICE_HOUR, facts.device("a100"), ClusterConfig("c", "a100", 2048)).range
+    assert drawn.central > 449 * MWH
 
 
 def test_bubble_of_a_pipeline() -> None:

@@ -99,7 +99,7 @@ def test_export_composes_what_was_planned(motif_3):
     asked = request(tokens=12.5e12 * TOKEN)
     for candidate in (motif_3, *free_sizes()[:2]):
         plan = plan_for(asked, candidate)
-        config = compose(train_overrides(plan, goodput(asked)))
+        config = compose(train_overrides(plan, goodput(plan, asked)))
         composed, trainer = config.model, config.trainer
         assert composed.plan()[-1].sparse == candidate.model.plan()[-1].sparse
         assert trainer.budget_tokens == 12_500_000_000_000
