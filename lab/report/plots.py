@@ -6,7 +6,7 @@ a matplotlib figure, or None where the race has nothing to show. :func:`draw` tu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -15,7 +15,7 @@ from lab.report import formats
 from lab.report.curves import Curve, learning_curves
 from lab.report.dots import Dot, DotPanel, dot_figure
 from lab.report.race import LANGUAGES, PROBES, YARDSTICKS, Race
-from lab.report.sheet import NARROW, WIDE, Sheet, name_ends, series_colour
+from lab.report.sheet import NARROW, WIDE, Sheet, name_ends, names_width, series_colour
 from lab.report.svg import Ink, belongs_to, inline, settings
 
 if TYPE_CHECKING:
@@ -25,17 +25,27 @@ if TYPE_CHECKING:
 Subject = TypeVar("Subject")
 Draw = Callable[[Subject, int, Ink], "Figure | None"]
 
+PAGE_WIDTHS = {"wide": WIDE, "narrow": NARROW}
 LAST_STRETCH = 2 / 3  # where the second panel of the loss figure begins, as a share of the FLOPs
 LONGEST_CONTEXT = 131_072
 REACH = 1.5  # a yardstick farther from the dots than this times their extent is named beyond the panel's edge
 
 
-def draw(figure: Draw[Subject], subject: Subject, identifier: str, label: str) -> dict[str, str]:
-    """The figure of a race or a sweep as SVG: ``{"wide": ..., "narrow": ...}``, empty where it has nothing to show."""
+def draw(
+    figure: Draw[Subject],
+    subject: Subject,
+    identifier: str,
+    label: str,
+    widths: Mapping[str, int] = PAGE_WIDTHS,
+) -> dict[str, str]:
+    """The figure of a race or a sweep as SVG by width, ``{"wide": ..., "narrow": ...}`` for a page.
+
+    Empty where it has nothing to show.
+    """
     from matplotlib import rc_context
 
     drawings = {}
-    for name, width in (("wide", WIDE), ("narrow", NARROW)):
+    for name, width in widths.items():
         ink = Ink()
         with rc_context(settings(ink)):
             drawn = figure(subject, width, ink)
@@ -55,7 +65,8 @@ def curve_figure(curves: Sequence[Curve], width: int, ink: Ink) -> Figure | None
     if not curves:
         return None
     wide = width == WIDE
-    axis, labels, height = 40, 112 if wide else 92, 270 if wide else 220
+    labels = max(112 if wide else 92, names_width([curve.identity for curve in curves], width))
+    axis, height = 40, 270 if wide else 220
     sheet = Sheet(width, height + 92 if wide else 2 * height + 170, ink)
     if wide:
         each = (width - 2 * axis - labels - 30) / 2
@@ -71,7 +82,7 @@ def curve_figure(curves: Sequence[Curve], width: int, ink: Ink) -> Figure | None
     _loss_panel(last, curves, ink, LAST_STRETCH * end)
     last.set(title="Last third", xlabel="training FLOPs")
     last.set_xlim(LAST_STRETCH * end, end)
-    ticks = np.linspace(LAST_STRETCH * end, end, 3)
+    ticks = np.linspace(LAST_STRETCH * end, end, 3 if width - labels > NARROW / 2 + axis else 2)
     last.set_xticks(ticks, [formats.flops(tick) for tick in ticks])
     last.xaxis.get_majorticklabels()[-1].set_horizontalalignment("right")
     ends = [(curve.identity, curve.flops[-1], curve.mean[-1], "") for curve in curves]

@@ -72,6 +72,11 @@ def text_width(text: str) -> float:
     return sum(3.6 if letter in "filjrt.,-' " else 9.5 if letter in "mwMW" else 6.6 for letter in text)
 
 
+def names_width(identities: Sequence[Identity], width: float) -> float:
+    """Points that :func:`name_ends` needs for the longest name, at most two fifths of the sheet's ``width``."""
+    return min(30 + 1.15 * max(text_width(identity.title) for identity in identities), 0.4 * width)
+
+
 def name_rows(panel: Axes, identities: Sequence[Identity], ink: Ink, width: float) -> None:
     """Contenders' names to the left of a panel whose rows are y = 0, 1, 2, ... from the top."""
     panel.set_yticks([])

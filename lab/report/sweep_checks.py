@@ -74,28 +74,27 @@ def _budgets(sweep: Sweep, jobs: Sequence[Job]) -> list[str]:
             )
     if len(set(budgets.values())) > 1:
         return ["Variants name budgets of their own: they are not compared at equal training."]
-    found = []
-    if budgets[first].startswith("trainer.budget_flops"):
-        for variant in sweep.variants:
-            found += _missed_flops(variant, [job for job in budgets if job.variant == variant])
-    return found
+    return _missed_flops(sweep, list(budgets))
 
 
-def _missed_flops(variant: str, jobs: Sequence[Job]) -> list[str]:
-    """A note where a variant's runs spent more than 2 % more or less than their budget."""
-    off = {}
+def _missed_flops(sweep: Sweep, jobs: Sequence[Job]) -> list[str]:
+    """A note on the variants that spent more than 2 % more or less FLOPs than they were to spend."""
+    missed: dict[str, float] = {}
+    budget = None
     for job in jobs:
         assert job.run is not None
-        budget, spent = float(job.run.config["trainer"]["budget_flops"]), job.figures.get("training.flops")
-        if spent is not None and abs(spent / budget - 1) > EQUAL_FLOPS:
-            off[spent / budget - 1] = (spent, budget)
-    if not off:
+        budget, spent = job.run.config["trainer"].get("budget_flops"), job.figures.get("training.flops")
+        if budget is not None and spent is not None:
+            missed[job.variant] = max(missed.get(job.variant, 0.0), spent / float(budget) - 1, key=abs)
+    off = {variant: share for variant, share in missed.items() if abs(share) > EQUAL_FLOPS}
+    if budget is None or not off:
         return []
-    worst = max(off, key=abs)
-    spent, budget = off[worst]
+    named = ", ".join(
+        f"{variant} {100 * abs(share):.1f}% {'more' if share > 0 else 'less'}"
+        for variant, share in off.items()
+    )
     return [
-        f"{variant} spent {formats.flops(spent)} training FLOPs, {100 * abs(worst):.1f}% "
-        f"{'more' if worst > 0 else 'less'} than the {formats.flops(budget)} that all were to spend."
+        f"Not at the budget of {formats.flops(float(budget))} training FLOPs, with runs of whole steps: {named}."
     ]
 
 
@@ -121,10 +120,8 @@ def _revisions(jobs: Sequence[Job]) -> list[str]:
             found.setdefault(f"{str(git['revision'])[:10]}{changed}", []).append(job.name)
     if len(found) < 2:
         return []
-    named = "; ".join(
-        f"{revision} ({len(names)} runs, first {names[0]})" for revision, names in found.items()
-    )
-    return [f"The runs are of {len(found)} code revisions: {named}."]
+    named = "; ".join(f"{revision} ({len(names)}, first {names[0]})" for revision, names in found.items())
+    return [f"The compared runs are of {len(found)} code revisions: {named}."]
 
 
 def _choices(sweep: Sweep) -> list[str]:

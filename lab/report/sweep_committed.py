@@ -96,14 +96,13 @@ def _refuse_other_sweep(sweep: Sweep, folder: Path) -> None:
 
 
 def _results(sweep: Sweep) -> str:
-    shown = [sweep.metric, *sweep.also]
+    shown = {
+        sweep.metric,
+        *sweep.also,
+        *(f"{key}.{entry}" for key in sweep.mappings for entry in sweep.entries(key)),
+    }
     known = dict.fromkeys(key for job in sweep.jobs for key in job.figures)
-    figures = [
-        key
-        for key in known
-        if key.partition(".")[0] in FIGURES
-        or any(key == name or key.startswith(f"{name}.") for name in shown)
-    ]
+    figures = [key for key in known if key in shown or key.partition(".")[0] in FIGURES]
     rows = [[*_job_cells(job), *(job.figures.get(key) for key in figures)] for job in sweep.jobs]
     return _csv((*JOB_COLUMNS, *RUN_COLUMNS, *figures), rows)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lab.errors import ConfigError
 from lab.files import write_text
+from lab.report.sheet import WIDE
 from lab.report.sweep_committed import is_committed, write_committed
 from lab.report.sweep_jobs import Sweep
 from lab.report.sweep_plots import sweep_figures, variant_identities
@@ -32,7 +33,7 @@ def write_tables(folder: Path | str) -> tuple[Sweep, list[Path]]:
     require_results(sweep)
     with _writable("sweep", folder):
         if is_committed(sweep.folder):
-            return sweep, [_write_figure(sweep), *_write_readme(sweep)]
+            return sweep, [*_write_readme(sweep), _write_figure(sweep)]
         table, numbers = sweep.folder / "table.md", sweep.folder / "table.csv"
         write_text(table, sweep_markdown(sweep))
         write_text(numbers, to_csv(sweep_table(sweep)))
@@ -88,7 +89,8 @@ def _writable(key: str, folder: Path | str) -> Iterator[None]:
 
 def _write_figure(sweep: Sweep) -> Path:
     path = sweep.folder / "figure.svg"
-    write_text(path, standalone(sweep, [drawings["wide"] for drawings in sweep_figures(sweep).values()]))
+    figures = sweep_figures(sweep, {"wide": WIDE})
+    write_text(path, standalone(sweep, [drawings["wide"] for drawings in figures.values()]))
     return path
 
 

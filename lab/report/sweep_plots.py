@@ -17,8 +17,8 @@ import numpy as np
 from lab.report.contenders import Identity, palette
 from lab.report.curves import Curve
 from lab.report.dots import Dot, DotPanel, dot_figure
-from lab.report.plots import curve_figure, draw
-from lab.report.sheet import WIDE, Sheet, name_ends, series_colour, text_width
+from lab.report.plots import PAGE_WIDTHS, Draw, curve_figure, draw
+from lab.report.sheet import WIDE, Sheet, name_ends, names_width, series_colour
 from lab.report.svg import Ink, belongs_to
 from lab.report.sweep_jobs import Sweep, entry_number
 from lab.report.sweep_verdicts import comparisons, decimal_places, metric_title, signed
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 BASELINE_COLOURS = ("#6f6b64", "#a8a49c")
 REPEATED_DASH = (4, 1.5)  # of variants that wear a colour for the second time
 SPAN_ALPHA = 0.14
+
+Spans = dict[float, tuple[float, float, float]]
+"""By place on the axis: mean, low, high."""
 
 
 def variant_identities(sweep: Sweep) -> dict[str, Identity]:
@@ -54,23 +57,22 @@ def series_key(variant: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]", "_", variant)
 
 
-def sweep_figures(sweep: Sweep) -> dict[str, dict[str, str]]:
-    """The figures that the sweep has something to show in: name to ``{"wide": svg, "narrow": svg}``.
+def sweep_figures(sweep: Sweep, widths: Mapping[str, int] = PAGE_WIDTHS) -> dict[str, dict[str, str]]:
+    """The figures that the sweep has something to show in: name to SVG by width, ``{"wide": ..., "narrow": ...}``.
 
     ``metric``: the deciding metric and its differences to the baseline; ``curves``: training loss; ``search``: the
-    metric by option; and one named after each mapping among the further metrics.
+    metric by option; and one named after each of :attr:`Sweep.mappings`.
     """
     title = metric_title(sweep.metric)
-    figures = {
-        "metric": draw(
-            metric_figure, sweep, "metric", f"{title} by variant, and its difference to {sweep.baseline}"
-        ),
-        "curves": draw(training_figure, sweep, "curves", "Training loss against training FLOPs"),
-        "search": draw(search_figure, sweep, "search", f"{title} by option of the search"),
+    asked: dict[str, tuple[Draw[Sweep], str]] = {
+        "metric": (metric_figure, f"{title} by variant, and its difference to {sweep.baseline}"),
+        "curves": (training_figure, "Training loss against training FLOPs"),
+        "search": (search_figure, f"{title} by option of the search"),
     }
-    for key in sweep.mappings:
-        name = series_key(key.replace(".", "-"))
-        figures[key] = draw(partial(_entry_figure, key), sweep, name, f"{key} by variant")
+    asked |= {key: (partial(_entry_figure, key), f"{metric_title(key)} by variant") for key in sweep.mappings}
+    figures = {
+        name: draw(figure, sweep, series_key(name), label, widths) for name, (figure, label) in asked.items()
+    }
     return {name: drawings for name, drawings in figures.items() if drawings}
 
 
@@ -120,17 +122,17 @@ def search_figure(sweep: Sweep, width: int, ink: Ink) -> Figure | None:
     lines = {variant: sweep.searched(variant, sweep.metric) for variant in sweep.variants}
     if not any(lines.values()):
         return None
-    options = list(sweep.options)
-    panel, sheet = _line_panel(sweep, width, ink)
+    options, known = list(sweep.options), variant_identities(sweep)
+    sheet, (panel,) = _line_panels(1, known, width, ink)
     ends = []
-    for variant, identity in variant_identities(sweep).items():
-        means = {float(options.index(option)): fmean(values) for option, values in lines[variant].items()}
-        if not means:
+    for variant, found in lines.items():
+        if not found:
             continue
-        colour = series_colour(ink, identity)
+        identity, colour = known[variant], series_colour(ink, known[variant])
+        means = {float(options.index(option)): fmean(values) for option, values in found.items()}
         _line(panel, means, identity, colour)
-        if sweep.chosen.get(variant) in lines[variant]:
-            place = options.index(sweep.chosen[variant])
+        if sweep.chosen.get(variant) in found:
+            place = float(options.index(sweep.chosen[variant]))
             panel.plot(
                 [place], [means[place]], "o", markersize=13, markerfacecolor="none", markeredgecolor=colour,
                 gid=belongs_to(identity.key),
@@ -138,56 +140,78 @@ def search_figure(sweep: Sweep, width: int, ink: Ink) -> Figure | None:
         ends.append((identity, max(means), means[max(means)], ""))
     panel.set_xticks(range(len(options)), options)
     panel.margins(x=0.06)
-    panel.set_title(f"{metric_title(sweep.metric)} by option of the search")
-    panel.set_xlabel("mean over the search's seeds; a ring marks the option chosen")
+    panel.set_title(f"{metric_title(sweep.metric)} in the search")
+    panel.set_xlabel("option (ring: chosen)")
     name_ends(panel, ends, ink)
     return sheet.figure
 
 
 def _entry_figure(key: str, sweep: Sweep, width: int, ink: Ink) -> Figure | None:
-    """The mapping ``key`` against its entries, mean and ±1 standard deviation over seeds."""
-    entries = sweep.entries(key)
+    """The mapping ``key`` against its entries, and its differences to the baseline, with bands over seeds."""
+    entries, known = sweep.entries(key), variant_identities(sweep)
     numbers = [number for entry in entries if (number := entry_number(entry)) is not None]
-    places = numbers or [float(place) for place in range(len(entries))]
-    panel, sheet = _line_panel(sweep, width, ink)
-    ends = []
-    for variant, identity in variant_identities(sweep).items():
-        found = [
-            (x, list(sweep.by_seed(variant, f"{key}.{entry}").values()))
-            for x, entry in zip(places, entries, strict=True)
-        ]
-        spreads = {
-            x: (fmean(values), stdev(values) if len(values) > 1 else 0.0) for x, values in found if values
-        }
-        if not spreads:
-            continue
-        colour = series_colour(ink, identity)
-        means = {x: mean for x, (mean, _) in spreads.items()}
-        panel.fill_between(
-            list(means), [mean - sd for mean, sd in spreads.values()], [mean + sd for mean, sd in spreads.values()],
-            color=colour, alpha=SPAN_ALPHA, linewidth=0, gid=belongs_to(identity.key),
-        )  # fmt: skip
-        _line(panel, means, identity, colour)
-        ends.append((identity, max(means), means[max(means)], ""))
-    if not ends:
+    places = dict(zip(entries, numbers or map(float, range(len(entries))), strict=True))
+    reached: dict[str, Spans] = {variant: {} for variant in known}
+    apart: dict[str, Spans] = {variant: {} for variant in known}
+    for entry, place in places.items():
+        compared = comparisons(sweep, f"{key}.{entry}")
+        for variant in known:
+            if values := list(sweep.by_seed(variant, f"{key}.{entry}").values()):
+                mean, sd = fmean(values), stdev(values) if len(values) > 1 else 0.0
+                reached[variant][place] = (mean, mean - sd, mean + sd)
+            if one := compared.get(variant):
+                low, high = (
+                    one.mean if one.low is None else one.low,
+                    one.mean if one.high is None else one.high,
+                )
+                apart[variant][place] = (one.mean, low, high)
+    if not any(reached.values()):
         return None
-    if numbers and min(numbers) > 0:
-        panel.set_xscale("log", base=2)
-    panel.minorticks_off()
-    panel.set_xticks(places, entries)
-    panel.set_title(key)
-    panel.set_xlabel("mean and ±1 sd over seeds")
-    name_ends(panel, ends, ink)
+    titles = [metric_title(key), f"Difference to {sweep.baseline}"]
+    notes = ["mean and ±1 sd over seeds", "paired by seed, mean and 95% interval"]
+    sheet, panels = _line_panels(2, known, width, ink)
+    for panel, spans, title, note in zip(panels, (reached, apart), titles, notes, strict=True):
+        for variant, span in spans.items():
+            _span(panel, span, known[variant], series_colour(ink, known[variant]))
+        if numbers and min(numbers) > 0:
+            panel.set_xscale("log", base=2)
+        panel.minorticks_off()
+        panel.set_xticks(list(places.values()), entries)
+        panel.set(title=title, xlabel=note)
+    panels[1].axhline(0, color=ink("muted"), linewidth=1, dashes=(3, 3), zorder=0)
+    for panel, spans in zip(panels, (reached, apart), strict=True):
+        ends = [
+            (known[variant], max(span), span[max(span)][0], "") for variant, span in spans.items() if span
+        ]
+        if panel is panels[-1] or width != WIDE:
+            name_ends(panel, ends, ink)
     return sheet.figure
 
 
-def _line_panel(sweep: Sweep, width: int, ink: Ink) -> tuple[Axes, Sheet]:
-    """One panel with room for the variants' names to its right."""
-    names = max(text_width(variant) for variant in sweep.variants) + 30
+def _line_panels(
+    number: int, known: Mapping[str, Identity], width: int, ink: Ink
+) -> tuple[Sheet, list[Axes]]:
+    """Panels side by side on a desk and beneath each other on a phone, with room for the names of lines' ends."""
     wide = width == WIDE
-    axis, height = (52, 270) if wide else (44, 220)
-    sheet = Sheet(width, height + 74, ink)
-    return sheet.panel(axis, 34, width - axis - names, height), sheet
+    axis, height, block, names = 52, 250, 324, names_width(list(known.values()), width)
+    sheet = Sheet(width, block if wide else number * block, ink)
+    if not wide:
+        each = width - axis - names
+        return sheet, [sheet.panel(axis, 34 + index * block, each, height) for index in range(number)]
+    each = (width - number * axis - names - 20 * (number - 1)) / number
+    return sheet, [
+        sheet.panel(axis + index * (each + axis + 20), 34, each, height) for index in range(number)
+    ]
+
+
+def _span(panel: Axes, span: Spans, identity: Identity, colour: str) -> None:
+    if not span:
+        return
+    low, high = [low for _, low, _ in span.values()], [high for _, _, high in span.values()]
+    panel.fill_between(
+        list(span), low, high, color=colour, alpha=SPAN_ALPHA, linewidth=0, gid=belongs_to(identity.key)
+    )
+    _line(panel, {place: mean for place, (mean, _, _) in span.items()}, identity, colour)
 
 
 def _line(panel: Axes, points: Mapping[float, float], identity: Identity, colour: str) -> None:

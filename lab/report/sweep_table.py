@@ -77,10 +77,10 @@ def entry_table(sweep: Sweep, key: str) -> Table:
         rows.append(Row(variant, cells))
     count = len(entries) * (len(sweep.variants) - 1)
     note = (
-        f"{key}: mean over seeds, and Δ, the difference to {sweep.baseline}, with its 95% interval (paired by seed); "
-        f"* marks p < 0.05 by the paired t-test after Holm for {count} comparisons."
+        f"{metric_title(key)}: mean over seeds, and Δ, the difference to {sweep.baseline}, with its 95% interval "
+        f"(paired by seed); * marks p < 0.05 by the paired t-test after Holm for {count} comparisons."
     )
-    columns = [Column("variant", "Variant"), *(Column(entry, entry, key) for entry in entries)]
+    columns = [Column("variant", "Variant"), *(Column(entry, entry, metric_title(key)) for entry in entries)]
     return Table(columns, rows, (), [note])
 
 

@@ -94,9 +94,13 @@ def sentence(sweep: Sweep, verdict: Verdict) -> str:
 
 
 def metric_title(key: str) -> str:
-    """``Korean bits/byte`` for ``bits_per_byte.ko``; other keys as they stand in results.json."""
+    """``Korean bits/byte`` for ``bits_per_byte.ko``; other keys much as they stand in results.json."""
     section, _, language = key.partition(".")
-    return f"{LANGUAGES[language]} bits/byte" if section == BITS and language in LANGUAGES else key
+    return (
+        f"{LANGUAGES[language]} bits/byte"
+        if section == BITS and language in LANGUAGES
+        else key.removeprefix("measures.")
+    )
 
 
 def decimal_places(*compared: Comparison | None) -> int:

@@ -80,8 +80,6 @@ def test_the_readme_is_brought_up_to_date_between_its_marks(folder, tmp_path):
     assert readme.startswith("Before.\n\n<!-- table -->\n| Variant |")
     assert readme.endswith("<!-- /table -->\n\nAfter.\n")
     assert table_block(readme) == sweep_markdown(read_sweep(kept))
-    write_tables(kept)
-    assert (kept / "README.md").read_text() == readme
     (kept / "README.md").write_text("No marks.")
     with pytest.raises(ConfigError, match="has no place for the table"):
         write_tables(kept)

@@ -83,7 +83,7 @@ def test_holm_by_hand_and_untested_comparisons_count():
 
 def test_intervals_hold_the_truth_19_times_in_20():
     """Seeds shift baseline and variant alike by ten times their own noise, which pairing takes out."""
-    noise, sweeps, truth = np.random.default_rng(0), 3000, -0.01
+    noise, sweeps, truth = np.random.default_rng(0), 1000, -0.01
     shared = noise.normal(0, 0.05, (sweeps, 5))
     baseline, variant = shared + noise.normal(0, 0.005, (2, sweeps, 5))
     held, widths = 0, []
@@ -100,7 +100,7 @@ def test_intervals_hold_the_truth_19_times_in_20():
 
 def test_three_variants_that_change_nothing_are_seldom_called_a_difference():
     """Three comparisons with one baseline: a sweep in twenty at most may show any, while uncorrected more would."""
-    noise, sweeps = np.random.default_rng(1), 1500
+    noise, sweeps = np.random.default_rng(1), 500
     shown = uncorrected = 0
     for _ in range(sweeps):
         baseline, *variants = noise.normal(1.75, 0.01, (4, 5))

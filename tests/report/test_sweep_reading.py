@@ -209,8 +209,7 @@ def test_flops_beyond_two_percent_are_named(folder):
     )
     (note,) = read_sweep(folder).notes
     assert (
-        note
-        == "nope spent 6.30 × 10¹¹ training FLOPs, 5.0% more than the 6.00 × 10¹¹ that all were to spend."
+        note == "Not at the budget of 6.00 × 10¹¹ training FLOPs, with runs of whole steps: nope 5.0% more."
     )
 
 
@@ -220,7 +219,7 @@ def test_other_code_and_choices_at_the_edge_are_named(folder):
     change_json(folder / "sweep.json", lambda it: it["chosen"].update(rope="high"))
     revisions, other, edge = read_sweep(folder).notes
     assert "2 code revisions" in revisions
-    assert "0123456789 with changes of its own (1 runs, first nope-middle-s3)" in revisions
+    assert "0123456789 with changes of its own (1, first nope-middle-s3)" in revisions
     assert other == "rope was compared with option high, but its search is best with middle."
     assert edge == "rope chose high, the last of low, middle, high: a better one may lie beyond."
 
