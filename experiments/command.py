@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from lab.errors import ConfigError
 from lab.overrides import CONF, compose_container, first_of_lists, readable
+from lab.trainer.stop import TrainingFailed
 
 
 def run_command(task: Callable[[DictConfig, list[str]], None], root: str = "config") -> None:
@@ -44,8 +45,6 @@ def ends_in_a_sentence() -> Iterator[None]:
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    except RuntimeError as error:
-        if type(error).__name__ != "TrainingFailed":  # named, not imported: a typo must not wait for torch
-            raise
+    except TrainingFailed as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None

@@ -3,7 +3,7 @@
     python -m experiments.train model=k_exaone scale=nano
     python -m experiments.train model=solar_open model/attention=grouped_differential
     python -m experiments.train -m model=llama,motif_2 seed=0,1
-    python -m experiments.train -m ablation=... hydra.sweeper.dry_run=true
+    python -m experiments.train -m ablation=polynorm hydra.sweeper.dry_run=true
 
 A run folder appears below ``output``; the same command goes on where an interrupted run was, and a finished run is
 read back. ``--help`` lists the groups, ``--cfg job --resolve`` prints what would run.
@@ -18,7 +18,6 @@ from omegaconf import DictConfig
 from experiments.command import run_command
 from lab.config import Config, fingerprint, typed
 from lab.errors import ConfigError
-from lab.sweep.worker import run_job
 
 
 def train_and_judge(container: DictConfig, overrides: list[str]) -> None:
@@ -26,10 +25,12 @@ def train_and_judge(container: DictConfig, overrides: list[str]) -> None:
     config: Config = typed(container)
     choices = HydraConfig.get().runtime.choices
     if HydraConfig.get().mode is RunMode.MULTIRUN:  # a launcher of Hydra has begun a job of a sweep
+        from lab.sweep.worker import run_job
+
         run_job(config)
         return
     if choices.get("ablation"):
-        raise ConfigError(f"ablation={choices.ablation} cannot be run without -m: it names many runs.")
+        raise ConfigError(f"ablation={choices['ablation']} cannot be run without -m: it names many runs.")
     from lab import job  # torch, once the settings are known to be good
     from lab.trainer.tracker import RunIdentity
 

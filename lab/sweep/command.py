@@ -74,11 +74,12 @@ def _sweep_of_lists(shared: Sequence[str], swept: Sequence[Override]) -> Sweep:
         variants=variants,
         seeds=[container.seed] if seeds is None else seeds,
     )
+    sweep = compose_sweep(container.name or "sweep", ablation, shared)
     if container.name:
-        return compose_sweep(container.name, ablation, shared)
-    sweep = compose_sweep("sweep", ablation, shared)
-    prints = " ".join(job.fingerprint for job in sweep.compare_jobs(dict.fromkeys(variants, None)))
-    return compose_sweep(f"sweep/{hashlib.sha256(prints.encode()).hexdigest()[:8]}", ablation, shared)
+        return sweep
+    prints = " ".join(job.fingerprint for job in sweep.compare_jobs(dict.fromkeys(variants)))
+    digits = hashlib.sha256(prints.encode()).hexdigest()[:8]
+    return Sweep(f"sweep/{digits}", sweep.output, ablation, sweep.cells)
 
 
 def _word(key: str, value: str) -> str:

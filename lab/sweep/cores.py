@@ -106,7 +106,9 @@ def survey_here(configs: list[Config], metrics: list[str], build: bool) -> dict[
 def _forkserver() -> Iterator[multiprocessing.context.ForkServerContext]:
     """Processes begin as copies of one that has loaded torch, on one thread, and done nothing else."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lab.job"])
+    context.set_forkserver_preload(
+        ["lab.job", "lab.sweep.worker"]
+    )  # as they are now, whatever is edited later
     repository = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [repository, os.environ.get("PYTHONPATH")]))
     with _variables({**ONE_THREAD, "PYTHONPATH": path}):

@@ -152,8 +152,11 @@ def compose_sweep(name: str, ablation: AblationConfig, shared: Sequence[str]) ->
                 container = compose_container(overrides)
                 cells[cell] = (overrides, container)
                 settings[cell] = plain(typed(container))
-                alone = Sweep(name, container.output, ablation, {cell: cells[cell]})
-                assert alone.job(cell, ablation.seeds[0], COMPARE).flops > 0
+                job = Sweep(name, container.output, ablation, cells).job(cell, ablation.seeds[0], COMPARE)
+                assert job.flops > 0
+                job.config.evaluation.require_within(
+                    job.config.model.max_positions, job.config.trainer.sequence_length
+                )
             except ConfigError as error:
                 raise ConfigError(f"{_where(cell)}: {error}") from error
     _check_different(settings)

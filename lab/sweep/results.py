@@ -7,6 +7,7 @@ from typing import Any
 from lab.errors import ConfigError
 from lab.sweep.jobs import SEARCH, Job, Sweep
 from lab.sweep.record import failure_of, job_entry, results_of
+from lab.trainer.stop import TrainingDiverged
 
 
 def settled(job: Job) -> bool:
@@ -15,11 +16,11 @@ def settled(job: Job) -> bool:
 
 
 def diverged(job: Job) -> bool:
-    """Whether the job is recorded as failed because its training could not go on."""
+    """Whether the job is recorded as failed because its loss or gradient was no number any more."""
     if job_entry(job).get("fingerprint") != job.fingerprint or failure_of(job.directory) is None:
         return False
     path = job.directory / "failure.txt"
-    return path.exists() and path.read_text(encoding="utf-8").startswith("TrainingFailed:")
+    return path.exists() and path.read_text(encoding="utf-8").startswith(f"{TrainingDiverged.__name__}:")
 
 
 def figure(results: Mapping[str, Any], metric: str) -> float:

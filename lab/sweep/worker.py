@@ -17,6 +17,7 @@ from lab.config import Config
 from lab.errors import ConfigError
 from lab.files import read_json
 from lab.sweep.record import add_seconds, record_failure
+from lab.trainer.stop import TrainingFailed
 
 
 def run_job(config: Config) -> bool:
@@ -40,7 +41,7 @@ def run_job(config: Config) -> bool:
             job.run(config, directory, RunIdentity(sweep_name, variant, entry["seed"]))
         except Exception as error:
             traceback.print_exc()
-            told = isinstance(error, ConfigError) or type(error).__name__ == "TrainingFailed"
+            told = isinstance(error, ConfigError | TrainingFailed)
             sentence = str(error) if told else f"{type(error).__name__}: {error}"
             record_failure(
                 directory, sentence, f"{type(error).__name__}: {error}\n\n{traceback.format_exc()}"
@@ -116,10 +117,11 @@ def _survey(configs: list[Config], metrics: list[str], build: bool) -> dict[str,
 
 def _check_metrics(metrics: list[str], config: Config, corpus: Any) -> None:
     """Raise :class:`ConfigError` for a metric of a language or a probe that judging will not have."""
+    from lab.data.recall import RecallTask
     from lab.evaluation.judge import build_probes
 
     known = {
-        "bits_per_byte": list(corpus.languages),
+        "bits_per_byte": [] if isinstance(corpus, RecallTask) else list(corpus.languages),
         "probes": [f"{probe.name}.accuracy" for probe in build_probes(corpus, config.evaluation)],
     }
     for metric in metrics:

@@ -19,7 +19,7 @@ from lab.trainer.optimizer import Optimizer
 from lab.trainer.plan import Plan
 from lab.trainer.run import RunFolder
 from lab.trainer.schedule import Schedule
-from lab.trainer.stop import StopSignals, TrainingFailed, TrainingInterrupted
+from lab.trainer.stop import StopSignals, TrainingDiverged, TrainingFailed, TrainingInterrupted
 
 IGNORED_TARGET = -100
 
@@ -216,7 +216,7 @@ def _check_finite(result: StepResult, step: int) -> None:
     """Stop before the weights are touched."""
     for name, value in (("loss", result.loss), ("gradient norm", result.gradient_norm)):
         if not abs(value) < float("inf"):
-            raise TrainingFailed(
+            raise TrainingDiverged(
                 f"The {name} became {value} at step {step}; the weights are those before it: try a lower "
                 "optimizer.learning_rate or trainer.clip_norm, a longer schedule.warmup_fraction or "
                 "trainer.precision=float32."

@@ -12,6 +12,10 @@ class TrainingFailed(RuntimeError):
     """Training cannot go on; one sentence says at which step, why, and what to try."""
 
 
+class TrainingDiverged(TrainingFailed):
+    """The loss or its gradient is no number any more: a matter of the settings, which the same run meets again."""
+
+
 class TrainingInterrupted(SystemExit):
     """A signal ended training after a whole step and a checkpoint.
 
