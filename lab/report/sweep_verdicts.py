@@ -70,7 +70,8 @@ def sentence(sweep: Sweep, verdict: Verdict) -> str:
     if verdict.outcome == ONE_SEED:
         return f"{name} {by} than {baseline} in the one seed that both have: no interval, no verdict."
     if verdict.outcome == ALIKE and one.mean == 0:
-        return f"{name} equal to {baseline}'s to the last digit, {of_seeds}: the variant seems to change nothing."
+        alike = f"{name} equal to {baseline}'s to the last digit, {of_seeds}"
+        return f"{alike}: nothing changed, or both are at their limit."
     if verdict.outcome == ALIKE:
         return (
             f"{name} {by} than {baseline} by exactly the same in {of_seeds}, which suggests copies: no test."
