@@ -1,6 +1,6 @@
 """Every operator of ``lab/kernels`` at sizes of a training step: forward, and backward where there is one.
 
-Each entry of :data:`SIZES` gives shapes a name; a builder makes the inputs and the call and says what the equation costs.
+Each entry of :data:`SIZES` gives shapes a name; a builder makes inputs and call and says what the equation costs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +18,7 @@ from lab.kernels.attention import AttentionMask, attention
 from lab.kernels.cross_entropy import linear_cross_entropy
 from lab.kernels.experts import expert_feed_forward
 from lab.kernels.kimi_delta import kimi_delta
+from lab.kernels.newton_schulz import newton_schulz
 from lab.kernels.poly_norm import poly_norm
 from lab.kernels.registry import use_path
 from lab.kernels.rms_norm import rms_norm
@@ -32,11 +33,12 @@ BACKWARD = 2
 
 @dataclass(frozen=True)
 class Work:
-    """A call and its differentiable inputs; ``flops`` of the forward pass, ``bytes`` of inputs and result."""
+    """A call and its inputs, whose gradients are taken if it is ``differentiable``; ``flops`` of the forward pass."""
 
     call: Callable[..., Tensor]
     inputs: Sequence[Tensor]
     flops: float
+    differentiable: bool = True
 
 
 def _normal(*shape: int) -> Tensor:
@@ -80,6 +82,12 @@ def _kimi_delta(B: int, T: int, H: int, d: int) -> Work:
     return Work(lambda *x: kimi_delta(*x)[0], inputs, 7 * B * T * H * d * d)
 
 
+def _newton_schulz(n: int, rows: int, columns: int) -> Work:
+    steps = 5
+    flops = n * steps * (4 * rows**2 * columns + 2 * rows**3)
+    return Work(lambda x: newton_schulz(x, steps), [_normal(n, rows, columns)], flops, differentiable=False)
+
+
 def _poly_norm(N: int, F: int) -> Work:
     inputs = [_normal(N, F), _normal(N, F), torch.full((3,), 1 / 3), torch.zeros(1)]
     return Work(lambda g, u, w, b: poly_norm(g, u, w, b, 1e-6), inputs, 12 * N * F)
@@ -112,6 +120,7 @@ BUILDERS: dict[str, Callable[..., Work]] = {
     "cross_entropy": _cross_entropy,
     "experts": _experts,
     "kimi_delta": _kimi_delta,
+    "newton_schulz": _newton_schulz,
     "poly_norm": _poly_norm,
     "rms_norm": _rms_norm,
     "rotary": _rotary,
@@ -133,6 +142,7 @@ SIZES: dict[str, tuple[str, Mapping[str, Any]]] = {
     "experts, 4 of 32": ("experts", {"N": 4096, "D": 256, "F": 128, "E": 32, "k": 4}),
     "Kimi delta, 512 tokens": ("kimi_delta", {"B": 8, "T": 512, "H": 4, "d": 64}),
     "Kimi delta, 4k tokens": ("kimi_delta", {"B": 1, "T": 4096, "H": 4, "d": 64}),
+    "Newton-Schulz, 320 matrices": ("newton_schulz", {"n": 320, "rows": 128, "columns": 256}),
     "PolyNorm": ("poly_norm", {"N": 4096, "F": 768}),
     "RMSNorm": ("rms_norm", {"N": 4096, "D": 256}),
     "rotary": ("rotary", {"B": 8, "T": 512, "H": 8, "d": 32}),
@@ -143,14 +153,11 @@ SIZES: dict[str, tuple[str, Mapping[str, Any]]] = {
 
 
 def operator_case(size: str, path: str | None, precision: str = "float32") -> Case:
-    """Forward and backward of one operator by one path, None = the one it chooses.
-
-    ``bytes`` among the facts is the least that must be read and written.
-    """
+    """Forward and backward of one operator by one path, None = the one it chooses."""
     operator, shapes = SIZES[size]
     work = BUILDERS[operator](**shapes)
     dtype = DTYPES[precision]
-    leaves = [x.to(dtype).requires_grad_() for x in work.inputs]
+    leaves = [x.to(dtype).requires_grad_(work.differentiable) for x in work.inputs]
     with use_path(operator, path) if path else nullcontext():
         incoming = torch.ones_like(work.call(*leaves).detach())
 

@@ -15,6 +15,7 @@ PATHS: dict[str, tuple[str, ...]] = {
     "cross_entropy": ("naive", "chunked"),
     "experts": ("naive", "sorted"),
     "kimi_delta": ("naive", "chunked"),
+    "newton_schulz": ("naive", "batched", "gram"),
     "poly_norm": ("naive", "fused"),
     "rms_norm": ("naive", "fused"),
     "rotary": ("naive", "fused"),

@@ -1,10 +1,10 @@
 """Muon: momentum whose matrices are made (nearly) orthogonal before they are added to the weights.
 
-Of the momentum ``M = U S V^T`` only ``U V^T`` is used, so that every direction of a matrix moves equally far
-(Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks"). An update of ``[rows,
-columns]`` is scaled by ``0.2 sqrt(max(rows, columns))``, which gives it the root mean square of an AdamW
-update, so that learning rate and weight decay carry over (Liu et al. 2025, arXiv 2502.16982, section 2.2;
-Motif's released optimiser does the same).
+Of the momentum ``M = U S V^T`` only ``U V^T`` is used, so that every direction of a matrix moves equally far (Jordan et
+al. 2024, "Muon: An optimizer for hidden layers in neural networks"; :mod:`lab.kernels.newton_schulz`). An update of
+``[rows, columns]`` is scaled by ``0.2 sqrt(max(rows, columns))``, which gives it the root mean square of an AdamW
+update, so that learning rate and weight decay carry over (Liu et al. 2025, arXiv 2502.16982, section 2.2; Motif's
+released optimiser does the same).
 """
 
 from collections import defaultdict
@@ -13,61 +13,15 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from lab.kernels.newton_schulz import newton_schulz
 from lab.trainer.config import MuonConfig
 from lab.trainer.groups import FUSED_HALVES, Kind, is_decayed
-
-LINEAR, CUBIC, QUINTIC = 3.4445, -4.7750, 2.0315
-"""Coefficients of one iteration ``a x + b x^3 + c x^5`` on the singular values (Jordan et al. 2024)."""
 
 UPDATE_SIZE = 0.2
 """Root mean square of an AdamW update in training, as measured in arXiv 2502.16982."""
 
 CPU_STACK_ELEMENTS, GPU_STACK_ELEMENTS = 2**21, 2**27
 """Elements orthogonalised at once: on a CPU what its caches hold, on a GPU what its memory can spare."""
-
-
-def newton_schulz(stack: Tensor, steps: int, precision: str = "float32") -> Tensor:
-    """Nearly orthogonal versions of a stack of matrices ``[n, rows, columns]`` with ``rows <= columns``,
-    float32.
-
-    Each is divided by its Frobenius norm and iterated; singular values end within about 0.7 to 1.2 of 1,
-    except those that were below about 1e-3 of the norm. Zero stays zero.
-    """
-    normalised = stack / torch.linalg.matrix_norm(stack, keepdim=True).clamp(min=1e-7)
-    if precision == "bfloat16":
-        return _iterate(normalised.bfloat16(), steps).float()
-    if stack.shape[2] >= 2 * stack.shape[1]:
-        return _iterate_on_gram(normalised, steps)
-    return _iterate(normalised, steps)
-
-
-def _iterate(x: Tensor, steps: int) -> Tensor:
-    """``G = X X^T;  X <- a X + (b G + c G^2) X``."""
-    for _ in range(steps):
-        gram = x @ x.mT
-        polynomial = torch.baddbmm(gram, gram, gram, beta=CUBIC, alpha=QUINTIC)
-        x = torch.baddbmm(x, polynomial, x, beta=LINEAR)
-    return x
-
-
-def _iterate_on_gram(x: Tensor, steps: int) -> Tensor:
-    """The same iteration with the products of the wide side taken out of the loop.
-
-    With ``Q = a I + b G + c G^2`` a step is ``X <- Q X``, hence ``G <- Q G Q``; all of these are polynomials
-    of one symmetric matrix and commute. So only ``G`` and the product ``P`` of all Q are iterated and ``X <-
-    P X`` is taken once: 1.2 to 1.8 times faster for matrices at least twice as wide as high. It needs
-    float32: rounding errors of G grow by ``a^2`` a step.
-    """
-    gram = x @ x.mT
-    product = None
-    for step in range(steps):
-        polynomial = torch.baddbmm(gram, gram, gram, beta=CUBIC, alpha=QUINTIC)
-        polynomial.diagonal(dim1=1, dim2=2).add_(LINEAR)
-        product = polynomial if product is None else polynomial @ product
-        if step + 1 < steps:
-            gram = polynomial @ gram @ polynomial
-    assert product is not None
-    return product @ x
 
 
 class Muon:

@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from lab.kernels.newton_schulz import newton_schulz
 from lab.trainer.clip import clip_gradients, gradient_norm
 from lab.trainer.config import AdamWConfig, MuonConfig
 from lab.trainer.groups import Kind, parameter_kinds
-from lab.trainer.muon import Muon, newton_schulz
+from lab.trainer.muon import Muon
 from lab.trainer.optimizer import build_optimizer
 from tests.trainer.stand_in import ADAMW, EXPERTS, HIDDEN, MUON, TinyModel
 
