@@ -7,8 +7,8 @@ from lab.errors import ConfigError
 
 PRODUCT_PRECISIONS = ("bf16", "fp8", "fp4")
 """Formats of matrix products that devices have peaks for."""
-PRECISIONS = ("fp32", *PRODUCT_PRECISIONS)
-"""Formats whose memory can be counted."""
+PRECISIONS = ("fp32", "autocast", *PRODUCT_PRECISIONS)
+"""Formats whose memory can be counted; autocast is this laboratory's own bf16: float32 weights, products cast."""
 RECOMPUTE = ("none", "selective", "full")
 SHARDING = ("none", "optimizer", "gradients", "weights")
 OPTIMIZERS = ("adamw", "muon")

@@ -26,7 +26,7 @@ from lab.planner.config import LayoutConfig
 from lab.planner.facts import Device
 from lab.planner.once import once_per_model
 from lab.planner.quantity import BYTE, GIB, Quantity
-from lab.planner.saved import saved_in_layer, saved_outside_layers
+from lab.planner.saved import float32_in_layer, saved_in_layer, saved_outside_layers
 from lab.planner.training import expert_params
 
 RESERVED = 2 * GIB
@@ -34,8 +34,9 @@ RESERVED = 2 * GIB
 FRAGMENTATION = 0.06
 """Share of activations and buffers lost in the allocator (budget 5 to 10 %)."""
 OPTIMIZER_MOMENTS = {"adamw": 2, "muon": 1}
-ELEMENT_BYTES = {"fp32": 4.0, "bf16": 2.0, "fp8": 1.5, "fp4": 1.5}
+ELEMENT_BYTES = {"fp32": 4.0, "autocast": 2.0, "bf16": 2.0, "fp8": 1.5, "fp4": 1.5}
 """Bytes of a kept activation: in fp8 and below the inputs of matrices are kept as one byte, the rest in bf16."""
+OWN_MASTER = ("fp32", "autocast")
 LOGIT_BYTES = 12
 """Of a logit while the loss is made: in bf16, in float32, and the gradients of both."""
 
@@ -73,10 +74,11 @@ def bytes_per_parameter(precision: str, optimizer: str) -> tuple[int, int, int]:
     """Bytes of weight, gradient and optimizer state for a parameter: 2 + 4 + 12 with AdamW in mixed precision.
 
     Mixed precision keeps a bf16 weight, a float32 gradient and a float32 master beside the moments (18 bytes with
-    AdamW, arXiv 2205.05198; Muon keeps one moment fewer). In fp32 the weight is its own master: 4 + 4 + 8.
+    AdamW, arXiv 2205.05198; Muon keeps one moment fewer). In fp32 and under autocast the weight is its own master:
+    4 + 4 + 8.
     """
     moments = 4 * OPTIMIZER_MOMENTS[optimizer]
-    return (4, 4, moments) if precision == "fp32" else (2, 4, 4 + moments)
+    return (4, 4, moments) if precision in OWN_MASTER else (2, 4, 4 + moments)
 
 
 @dataclass(frozen=True)
@@ -135,10 +137,13 @@ def memory(model: ModelConfig, layout: LayoutConfig) -> Memory:
         # two layers' weights at a time; a pipeline keeps its stage whole between micro-batches, gradients too (FSDP2)
         gathered = (held.total * (2 + 4) if layout.pipeline > 1 else 2 * held.total / layers * 2) * BYTE
     dispatched = _dispatched(model, layout, tokens, element)
+    # the copies in bf16 that products under autocast keep for their backward pass
+    cast = 2 * (held.total - _parts(model)["embedding"] / layout.tensor) * BYTE
+    cast = cast if layout.precision == "autocast" else 0 * BYTE
     buffers = activations + logits + gathered + dispatched
     alone = layout.devices == 1
     return Memory(
-        weights=sharded(weight if stage < 3 or layout.precision == "fp32" else 2, 3),
+        weights=sharded(weight, 3) + cast,
         gradients=sharded(gradient, 2),
         optimizer=sharded(state, 1),
         activations=activations,
@@ -229,9 +234,14 @@ def _stash(model: ModelConfig, layout: LayoutConfig, tokens: float, element: flo
     layers = model.layers.count
     share = _stage_layers(model, layout) / layers / layout.tensor
     if layout.recompute == "none":
-        in_layers = sum(saved_in_layer(model, layer, layout.sequence) for layer in model.plan()) * share
-        outside = saved_outside_layers(model, layout.sequence) if layout.pipeline == 1 else 0
-        return tokens * element * (stages_in_flight(layout) * in_layers + outside) * BYTE
+        in_layers = (
+            element * sum(saved_in_layer(model, layer, layout.sequence) for layer in model.plan()) * share
+        )
+        outside = 4 * saved_outside_layers(model, layout.sequence) if layout.pipeline == 1 else 0
+        if layout.precision == "autocast":
+            wide = sum(float32_in_layer(model, layer, layout.sequence) for layer in model.plan())
+            in_layers += (4 - element) * wide * share
+        return tokens * (stages_in_flight(layout) * in_layers + outside) * BYTE
     if layout.recompute == "full":
         inputs = layers * share * model.width * model.residual.num_streams
         largest = all_activation_elements(model)[1] / layout.tensor

@@ -53,7 +53,7 @@ def write_figures(found: Found, request: Request, folder: Path) -> list[Path]:
 
 
 def frontier_figure(found: Found, request: Request) -> Figure:
-    """Predicted loss against won (below) and days (above) as each model's tokens grow; the lowest line is the frontier.
+    """Predicted loss against won (below) and days (above) as each model's tokens grow; the pale band is the frontier.
 
     On one cluster days are proportional to won, so one line tells both. Dots are the plans, whiskers the 80 % interval
     of their cost; the constraints are vertical lines.
@@ -65,11 +65,13 @@ def frontier_figure(found: Found, request: Request) -> Figure:
     per_day = (request.cluster.devices * DEVICE * DAY * rent.central).to(1e9 * WON)
     tokens = np.geomspace(0.1e12, 20e12, 60)
     shown = found.plans[:MOST_BARS]
+    lines: list[tuple[list[float], list[float]]] = []
     for plan in shown:
         each = plan.device_time.central / plan.tokens
         cost = [(each * (one * TOKEN) * rent.central).to(1e9 * WON) for one in tokens]
         size_ = dense_equivalent(plan.size)
         loss = [request.law.loss(size_, certain(one * TOKEN)).central for one in tokens]
+        lines.append((cost, loss))
         colour = _colour(plan)
         axis.plot(cost, loss, color=colour, linewidth=1.4, alpha=0.75)
         span, at = plan.cost.range, plan.loss.central
@@ -80,8 +82,16 @@ def frontier_figure(found: Found, request: Request) -> Figure:
     axis.set(
         xscale="log", xlabel="cost, billion won", ylabel="predicted loss, nats per token of the law's corpus"
     )
-    axis.set_ylim(
-        min(plan.loss.central for plan in shown) - 0.02, max(plan.loss.central for plan in shown) + 0.1
+    low, high = (
+        min(plan.loss.central for plan in shown) - 0.02,
+        max(plan.loss.central for plan in shown) + 0.1,
+    )
+    axis.set_ylim(low, high)
+    grid = np.geomspace(min(cost[0] for cost, _ in lines), max(cost[-1] for cost, _ in lines), 200)
+    frontier = np.min([np.interp(grid, cost, loss, np.inf, np.inf) for cost, loss in lines], axis=0)
+    axis.plot(grid, frontier, color=RULE, linewidth=9, alpha=0.8, zorder=0.5, solid_capstyle="round")
+    axis.set_xlim(
+        grid[frontier < high][0], max(grid[-1], *(plan.cost.range.high.to(1e9 * WON) for plan in shown))
     )
     if request.budget.deadline_days is not None:
         _bound(axis, request.budget.deadline_days * per_day, "calendar")
@@ -91,7 +101,9 @@ def frontier_figure(found: Found, request: Request) -> Figure:
     above.set_xlabel(f"days on {request.cluster.devices:,} {request.device.name.upper()}", color=MUTED)
     above.spines["top"].set_visible(False)
     _plain_log(axis, above)
-    axis.set_title("The lowest line is the frontier", loc="left", color=INK)
+    axis.set_title(
+        "What money and days buy: along the pale band, the best of these models", loc="left", color=INK
+    )
     _names(axis, [(plan, plan.cost.central.to(1e9 * WON)) for plan in shown])
     return figure
 
@@ -143,7 +155,7 @@ def what_if_figure(plan: Plan, request: Request) -> Figure:
     counts = [count for count, _ in rates]
     grid = np.array([[rate * day for _, rate in rates] for day in days])
     levels = [level for level in (0.5, 1, 2, 5, 10, 20, 50, 100, 200) if grid.min() < level < grid.max()]
-    axis.contourf(counts, days, np.log(grid), levels=24, cmap="YlGnBu", alpha=0.85)
+    axis.contourf(counts, days, np.log(grid), levels=24, cmap="YlGnBu", alpha=0.6)
     lines = axis.contour(counts, days, grid, levels=levels, colors=INK, linewidths=0.9)
     for text in axis.clabel(lines, fmt=lambda level: f"{level:g}T", fontsize="small"):
         text.set_rotation(0)
@@ -183,7 +195,11 @@ def tornado_figure(plan: Plan, unit: Quantity = 1e9 * WON, label: str = "cost, b
     axis.invert_yaxis()
     room = 0.12 * (span.high.to(unit) - span.low.to(unit))
     axis.set(xlabel=label, xlim=(max(0.0, span.low.to(unit) - room), span.high.to(unit) + room))
-    axis.set_title(f"{title(plan.candidate.name)} on {plan.tokens}: {central:.3g}", loc="left", color=INK)
+    axis.set_title(
+        f"{title(plan.candidate.name)} on {plan.tokens}: what {central:.3g} {label.split(', ')[-1]} hang on",
+        loc="left",
+        color=INK,
+    )
     axis.grid(False, axis="y")
     axis.tick_params(axis="y", length=0)
     return figure

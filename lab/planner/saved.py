@@ -50,6 +50,35 @@ def saved_in_layer(model: ModelConfig, layer: LayerPlan, sequence: int) -> float
     return total + _experts(router, unit, width, clamped)
 
 
+def float32_in_layer(model: ModelConfig, layer: LayerPlan, sequence: int) -> float:
+    """Numbers of which two bytes more are kept where products are cast to bf16 (``trainer.precision=bfloat16``).
+
+    Those that stay in float32: the residual stream and its norms, routing and two of an expert's three rows, the
+    recurrence of Kimi delta, the indexer. The router has a float32 copy of its input to itself (two numbers of two
+    bytes), and every matrix its own cast of an input that several share.
+    """
+    width, router, mixer = model.width, model.router, model.mixer(layer)
+    total = sum(
+        _join(model.residual, model.norm, width, site) for site in ("attention", feed_forward_site(layer))
+    )
+    total += width * (_matrices(mixer) - 1) + width  # of the mixer; of gate and up in the feed-forward
+    if isinstance(mixer, KimiDelta):
+        total += _kimi_delta(mixer) - _convolution(mixer)
+    if isinstance(mixer, SparseLatent):
+        total += _indexer(mixer, sequence)
+    if layer.sparse:
+        assert isinstance(router, SigmoidRouter)
+        total += 2 * width + _routing(router) + router.top_k * (2 * INDEX + 1 + 2 * width)
+    return total
+
+
+def _matrices(mixer: MixerConfig) -> int:
+    """Matrices that read a mixer's normed input: of queries, keys and values or latents, and of gates."""
+    if isinstance(mixer, LatentMixer):
+        return 2
+    return 4 if isinstance(mixer, GroupedQueryGated) else 3
+
+
 def saved_outside_layers(model: ModelConfig, sequence: int) -> float:
     """Shared masks and rotations, the final norm, the head's gradient of its input, multi-token steps."""
     width, plan, multi = model.width, model.plan(), model.multi_token
@@ -176,10 +205,13 @@ def _sparse(mixer: SparseLatent, sequence: int) -> float:
     Also for each key: the additive mask of the selection, the index's log-probability and the attention's own, and
     two booleans.
     """
-    gate = 2 * mixer.num_heads * mixer.value_dim
+    return 2 * mixer.num_heads * mixer.value_dim + _indexer(mixer, sequence)
+
+
+def _indexer(mixer: SparseLatent, sequence: int) -> float:
     indexer = mixer.index_heads * (mixer.index_dim + 1) + 2 * (mixer.index_dim + 1)  # queries, weights, keys
     learning = 2 + 2 * BOOLEAN if mixer.index_loss_weight > 0 else 0
-    return gate + indexer + sequence * (mixer.index_heads + 1 + learning)
+    return indexer + sequence * (mixer.index_heads + 1 + learning)
 
 
 def _kimi_delta(mixer: KimiDelta) -> float:
@@ -195,12 +227,15 @@ def _kimi_delta(mixer: KimiDelta) -> float:
     """
     heads, d = mixer.num_heads, mixer.head_dim
     channels = heads * d
-    convolution = 3 * channels * (1 + (mixer.conv_width - 1) + 1 + 1) + 3 * channels
     gates = 6 * channels + 2 * d if mixer.output_gate else 4 * channels + d
     chunks = 12 * channels + 4 * math.log2(CHUNK) * channels
     matrices, state = 3 * heads * CHUNK, channels * (d + 2) / CHUNK
     per_head = 5 * heads  # lengths of queries and keys, write strengths twice, the norm's number
-    return convolution + gates + chunks + matrices + state + per_head
+    return _convolution(mixer) + gates + chunks + matrices + state + per_head
+
+
+def _convolution(mixer: KimiDelta) -> float:
+    return 3 * mixer.num_heads * mixer.head_dim * (1 + (mixer.conv_width - 1) + 1 + 1 + 1)
 
 
 def _unit(unit: FeedForwardConfig, hidden: int, clamped: bool = False) -> float:
@@ -216,10 +251,14 @@ def _unit(unit: FeedForwardConfig, hidden: int, clamped: bool = False) -> float:
 def _experts(router: SigmoidRouter, unit: FeedForwardConfig, width: int, clamped: bool) -> float:
     """Normed input, router, ``top_k`` rows before and after the expert and once weighted, shared experts."""
     k = router.top_k
-    scores = router.num_experts + INDEX * k + k + 1  # all of them, the chosen, their weights and sum
-    balance = 1 if router.balance_loss_weight > 0 else 0
     per_row = 2 * INDEX + 1 + 3 * width + _unit(unit, router.expert_width, clamped)
     if isinstance(unit, PolyNorm):
         per_row += INDEX + 4  # its expert, and that expert's coefficients
     shared = _unit(unit, router.num_shared * router.expert_width, clamped) if router.num_shared else 0
-    return width + scores + balance + k * per_row + shared
+    return width + _routing(router) + k * per_row + shared
+
+
+def _routing(router: SigmoidRouter) -> float:
+    """All scores, the chosen ones, their weights and sum, and one number where balance is learnt from."""
+    balance = 1 if router.balance_loss_weight > 0 else 0
+    return router.num_experts + (INDEX + 1) * router.top_k + 1 + balance
