@@ -51,7 +51,7 @@ def test_results_hold_the_measures_that_are_asked_for_as_plain_data() -> None:
     assert korean["gain"] == pytest.approx(korean["x1"] - korean["x8"])
     ranks = figures["gate_rank"]
     assert len(ranks["effective_rank"]["units"]) == 2
-    for kind in ("effective_rank", "entropy_rank"):
+    for kind in ("effective_rank", "entropy_rank", "centred_rank"):
         assert ranks[kind]["mean"] == pytest.approx(sum(ranks[kind]["units"]) / 2)
         assert all(1 <= rank <= 64 for rank in ranks[kind]["units"])
 

@@ -1,14 +1,15 @@
 """Gate rank: how many directions the gates of a trained model really use.
 
 The gate of a token is ``act(W_gate x)``, F channels: what multiplies ``W_up x``. The gates of N held-out tokens are a
-matrix ``[N, F]`` with singular values ``s``, not centred. Two measures of its rank:
+matrix ``[N, F]`` with singular values ``s``, not centred. Three measures of its rank:
 
 * ``effective_rank``: ``sum s^2 / max s^2`` (numerical or stable rank), the measure that secondary reading of the
   Motif 3 report (arXiv 2608.09119) gives for its comparison of PolyNorm with SwiGLU;
 * ``entropy_rank``: ``exp(-sum p log p)`` with ``p = s / sum s`` (Roy and Vetterli, EUSIPCO 2007), which is not
-  decided by the largest direction alone.
+  decided by the largest direction alone;
+* ``centred_rank``: ``effective_rank`` after the mean gate is taken away, which may itself be the largest direction.
 
-Both lie between 1 and the rank, and do not change when the gates are scaled.
+All lie between 1 and the rank, and do not change when the gates are scaled.
 """
 
 from typing import Any
@@ -32,9 +33,9 @@ def gate_rank(
 ) -> dict[str, Any]:
     """Ranks of the gates of each gated unit of ``model``, dense and shared ones, on held-out text of every language.
 
-    Returns ``effective_rank`` and ``entropy_rank``, each with ``units`` (first layer to last) and their ``mean``, and
-    ``tokens``, N. Raises :class:`ConfigError` where the model has no such unit or the text fills no row of
-    ``trained_length`` tokens.
+    Returns ``effective_rank``, ``entropy_rank`` and ``centred_rank``, each with ``units`` (first layer to last) and
+    their ``mean``, and ``tokens``, N. Raises :class:`ConfigError` where the model has no such unit or the text fills no
+    row of ``trained_length`` tokens.
     """
     units = [module for module in model.modules() if isinstance(module, GatedFeedForward)]
     if not units:
@@ -51,6 +52,7 @@ def gate_rank(
     return {
         "effective_rank": _by_unit([effective_rank(gate) for gate in gates]),
         "entropy_rank": _by_unit([entropy_rank(gate) for gate in gates]),
+        "centred_rank": _by_unit([effective_rank(gate - gate.mean(0)) for gate in gates]),
         "tokens": len(rows) * trained_length,
     }
 
