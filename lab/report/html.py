@@ -9,7 +9,7 @@ from lab.report import blueprints, fairness, formats, plots
 from lab.report.grids import corpus_grids, environment_grid
 from lab.report.race import Race, race_table, read_race
 from lab.report.reading import read_aloud
-from lab.report.templates import render, table_values, to_yaml
+from lab.report.templates import csv_in_base64, render, table_values, to_yaml
 
 COMMAND = "make race"
 
@@ -30,14 +30,16 @@ def race_page(race: Race) -> str:
     """The page's HTML."""
     from markupsafe import Markup
 
-    sentences = read_aloud(race)
+    sentences, table = read_aloud(race), race_table(race)
     return render(
         "race.html",
         [standing.identity for standing in race.standings],
         facts=_facts(race),
         lead=sentences[0],
         sentences=sentences[1:],
-        **table_values(race_table(race)),
+        table=table,
+        csv=csv_in_base64(table),
+        **table_values(table),
         figures={
             name: {kind: Markup(svg) for kind, svg in svgs.items()} for name, svgs in _figures(race).items()
         },

@@ -13,6 +13,7 @@ import yaml
 from lab.report.templates import PAGE
 
 Language = Literal["en", "ko", "both"]
+COUNTS, DIGITS = ("n", "total"), r"\d+"  # gaps of a phrase that only a number fills
 LANGUAGES: tuple[Language, ...] = ("en", "ko", "both")
 
 
@@ -66,9 +67,13 @@ def _spoken(value: Any, language: str) -> Any:
 
 @cache
 def _phrases() -> list[tuple[re.Pattern[str], str]]:
-    """Phrases as patterns, each gap ``{name}`` a group that takes as little as it can."""
+    """Phrases as patterns; a gap takes as little as it can."""
+
+    def group(gap: re.Match[str]) -> str:
+        return f"(?P<{gap[1]}>{DIGITS if gap[1] in COUNTS else '.+?'})"
+
     return [
-        (re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+?)", re.escape(entry["en"])), re.DOTALL), entry["ko"])
+        (re.compile(re.sub(r"\\{(\w+)\\}", group, re.escape(entry["en"])), re.DOTALL), entry["ko"])
         for entry in _texts()["phrases"]
     ]
 

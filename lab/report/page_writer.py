@@ -9,7 +9,7 @@ from typing import Any
 
 from lab.report.language import Language, Text, say, translated
 from lab.report.specification import Plot, Report
-from lab.report.templates import render, table_values
+from lab.report.templates import csv_in_base64, render, table_values
 
 
 def page(report: Report, language: Language) -> str:
@@ -32,6 +32,7 @@ def page(report: Report, language: Language) -> str:
         kinds=lambda block: type(block).__name__,
         drawn=drawn,
         table_values=table_values,
+        to_base64=csv_in_base64,
     )
 
 

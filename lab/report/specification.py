@@ -31,10 +31,14 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Standings:
-    """The table of the report: its rows wear the colours of the series, its columns can be sorted."""
+    """A table whose rows wear the colours of the series, and whose columns can be sorted.
+
+    ``download`` is the name of the CSV file that the page offers, of ``whole`` where ``table`` shows a part of it.
+    """
 
     table: Table
-    download: str  # name of the CSV file that the page offers
+    download: str = ""
+    whole: Table | None = None
 
 
 @dataclass(frozen=True)

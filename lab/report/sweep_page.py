@@ -8,7 +8,7 @@ from dataclasses import replace
 from lab.report import formats
 from lab.report.grids import Grid
 from lab.report.language import Text, say, translated
-from lab.report.race import Race, Standing
+from lab.report.race import LANGUAGES, Race, Standing
 from lab.report.report_sections import (
     architecture_sections,
     closing,
@@ -19,23 +19,39 @@ from lab.report.report_sections import (
     samples_section,
     settings_section,
 )
-from lab.report.specification import Bullets, Fact, Listing, Paragraph, Plot, Report, Section, Standings
+from lab.report.specification import (
+    Block,
+    Bullets,
+    Fact,
+    Listing,
+    Paragraph,
+    Plot,
+    Report,
+    Section,
+    Standings,
+)
 from lab.report.sweep_jobs import Job, Sweep
 from lab.report.sweep_plots import series_key, sweep_figures, variant_identities
 from lab.report.sweep_table import entry_table, sweep_table
 from lab.report.sweep_verdicts import verdicts
 from lab.report.tables import Table
 
+TRAINED = ("parameters_total", "parameters_active", "training_flops", "training_tokens")
+TRACKED = "bits_per_byte."  # the section of results.json that a run tells its tracker
 
-def sweep_report(sweep: Sweep) -> Report:
-    """The report of ``sweep``, finished or not; what is missing is said in it."""
+
+def sweep_report(sweep: Sweep, command: str = "") -> Report:
+    """The report of ``sweep``, finished or not; what is missing is said in it.
+
+    ``command`` is what runs it again, where the sweep itself has not recorded it.
+    """
     identities = variant_identities(sweep)
     race = _as_race(sweep)
     figures = sweep_figures(sweep)
     runs = [job.run for job in sweep.jobs if job.run]
     sections = [
         _results(sweep),
-        figure_section("figure_metric", figures.pop("metric", {}), [_logged(sweep.metric)]),
+        figure_section("figure_metric", figures.pop("metric", {}), _logged(sweep.metric)),
         figure_section("figure_curves", figures.pop("curves", {}), ["train/loss"]),
         figure_section("figure_search", figures.pop("search", {})),
         *(_mapping(sweep, key, drawings) for key, drawings in figures.items()),
@@ -46,7 +62,7 @@ def sweep_report(sweep: Sweep) -> Report:
         *architecture_sections(race),
         _cost(sweep),
         _problems(sweep),
-        reproduce_section(race, _command(sweep)),
+        reproduce_section(race, str(sweep.description.get("command") or command)),
         Section("limits", say("limits"), [Bullets([say("limit_scale"), say("limit_seeds")])]),
     ]
     return Report(
@@ -91,20 +107,32 @@ def _verdicts(sweep: Sweep) -> list[Text]:
     return found + ([say("unfinished", missing=missing, total=len(sweep.jobs))] if missing else [])
 
 
-def _results(sweep: Sweep) -> Section | None:
-    table = sweep_table(sweep)
+def _results(sweep: Sweep) -> Section:
+    """What decides in one table, further metrics in another, so that the first fits a page."""
+    table = _keyed(sweep_table(sweep), sweep)
     told = {*sweep.notes, *sweep.problems}  # these have a section of their own
     notes = [note for note in table.notes if note not in told]
-    return Section(
-        "results", say("results"), [Standings(_keyed(replace(table, notes=notes), sweep), "results.csv")]
-    )
+    columns = {column.key: column for column in table.columns}
+    deciding = [columns.pop(key) for key in ("variant", *_deciding(sweep.metric), *TRAINED)]
+    further = [column for key, column in columns.items() if key != "core_hours"]  # which stand under Cost
+    blocks: list[Block] = [Standings(replace(table, columns=deciding, notes=notes), "table.csv", whole=table)]
+    if further:
+        blocks.append(Standings(replace(table, columns=[deciding[0], *further], notes=[])))
+    return Section("results", say("results"), blocks)
+
+
+def _deciding(metric: str) -> tuple[str, ...]:
+    """The columns that decide: they come first, where a phone shows them."""
+    return metric, f"{metric}_difference", f"{metric}_p", "outcome", "seeds"
 
 
 def _mapping(sweep: Sweep, key: str, drawings: dict[str, str]) -> Section:
     """A further metric that is a mapping, such as bits per byte by length: its figure and its table."""
-    title = translated(key)
-    table = _keyed(entry_table(sweep, key), sweep)
-    blocks = [Paragraph(say("figure_mapping_text")), Plot(drawings, title), Standings(table, f"{key}.csv")]
+    place, _, language = key.rpartition(".")
+    known = place == "measures.long_context" and language in LANGUAGES
+    title = say("long_context", language=translated(LANGUAGES[language])) if known else translated(key)
+    table = Standings(_keyed(entry_table(sweep, key), sweep), f"{key}.csv")
+    blocks = [Paragraph(say("figure_mapping_text")), Plot(drawings, title), table]
     return Section(series_key(key.replace(".", "-")), title, blocks)
 
 
@@ -146,21 +174,13 @@ def _problems(sweep: Sweep) -> Section | None:
     return Section("problems", say("problems"), [Paragraph(say("problems_text")), Bullets(told)])
 
 
-def _command(sweep: Sweep) -> str:
-    """The command that the sweep recorded; an ablation's is known from its name."""
-    recorded = sweep.description.get("command")
-    return str(
-        recorded or (f"python -m experiments.train -m ablation={sweep.name}" if sweep.question else "")
-    )
-
-
 def _figures(jobs: Sequence[Job], key: str) -> list[float]:
     return [job.figures[key] for job in jobs if key in job.figures]
 
 
-def _logged(metric: str) -> str:
-    """The name under which a tracker has a figure of results.json."""
-    return f"eval/{metric.replace('.', '/')}"
+def _logged(metric: str) -> list[str]:
+    """The name under which a tracker has a figure of results.json, if it is one of those that are told."""
+    return [f"eval/{metric.replace('.', '/')}"] if metric.startswith(TRACKED) else []
 
 
 def _hours(hours: float) -> str:

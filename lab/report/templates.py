@@ -49,16 +49,19 @@ def render(
 
 
 def table_values(table: Table) -> dict[str, Any]:
-    """What the sortable table's macro needs: the table, its headings by group, its best rows, its CSV."""
+    """What the sortable table's macro needs beside the table: its headings by group and its best rows."""
     return {
-        "table": table,
         "groups": [
             (group, len(list(columns)))
             for group, columns in groupby(table.columns, lambda column: column.group)
         ],
         "best": {column.key: table.best_rows(column) for column in table.columns},
-        "csv": base64.b64encode(to_csv(table).encode()).decode(),
     }
+
+
+def csv_in_base64(table: Table) -> str:
+    """The table as CSV, as a link within a page holds it."""
+    return base64.b64encode(to_csv(table).encode()).decode()
 
 
 def to_yaml(content: Mapping[str, Any]) -> str:

@@ -117,7 +117,7 @@ def _block(
             return [wr.P(part) for part in text.within(language)]
         case Bullets(items):
             return [wr.UnorderedList([" / ".join(item.within(language)) for item in items])]
-        case Standings(table, _):
+        case Standings(table):
             return [wr.MarkdownBlock(to_markdown(table))]
         case Listing(grid):
             return [wr.MarkdownBlock(_grid_markdown(grid.header, grid.rows, language))]

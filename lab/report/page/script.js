@@ -14,24 +14,26 @@ document.querySelector(".toggle").addEventListener("click", () => {
 });
 
 // Sorting: numbers by size, names by alphabet, missing values last in either direction.
-const heads = [...document.querySelectorAll(".race .titles th")];
-const body = document.querySelector(".race tbody");
 const valueIn = (row, column) => {
   const text = row.children[column].dataset.value;
   return text === "" ? null : Number.isNaN(Number(text)) ? text : Number(text);
 };
 const compare = (a, b) => (typeof a === "string" ? a.localeCompare(b) : a - b);
-heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => {
-  const rising = head.getAttribute("aria-sort") !== "ascending";
-  heads.forEach((other) => other.removeAttribute("aria-sort"));
-  head.setAttribute("aria-sort", rising ? "ascending" : "descending");
-  const rows = [...body.rows].sort((left, right) => {
-    const [a, b] = [valueIn(left, column), valueIn(right, column)];
-    if (a === null || b === null) return (a === null) - (b === null);
-    return rising ? compare(a, b) : compare(b, a);
-  });
-  body.append(...rows);
-}));
+document.querySelectorAll(".race").forEach((table) => {
+  const heads = [...table.querySelectorAll(".titles th")];
+  const body = table.tBodies[0];
+  heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => {
+    const rising = head.getAttribute("aria-sort") !== "ascending";
+    heads.forEach((other) => other.removeAttribute("aria-sort"));
+    head.setAttribute("aria-sort", rising ? "ascending" : "descending");
+    const rows = [...body.rows].sort((left, right) => {
+      const [a, b] = [valueIn(left, column), valueIn(right, column)];
+      if (a === null || b === null) return (a === null) - (b === null);
+      return rising ? compare(a, b) : compare(b, a);
+    });
+    body.append(...rows);
+  }));
+});
 
 // Pointing at a contender anywhere lights it up everywhere.
 const inSeries = [...document.querySelectorAll("[data-series]")];
