@@ -65,22 +65,22 @@ def test_memory_of_a_step_here_is_predicted(name: str) -> None:
 
 @pytest.mark.parametrize("name", CONTENDERS)
 def test_memory_of_a_step_in_bfloat16_is_predicted(name: str) -> None:
-    """The whole within a tenth, as promised, at two lengths; activations and copies of matrices within a sixth."""
+    """The whole within a tenth, as promised; activations and the copies of matrices within a twentieth."""
     config = compose([f"model={name}", "scale=micro"]).model
     model = initialise(Decoder(config), seed=0).train()
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    ends = 2 * config.vocab_size * config.width
-    for batch, length in LENGTHS:
-        layout = LayoutConfig(precision="autocast", recompute="none", sequence=length, micro_batch=batch)
-        predicted = memory(config, layout)
-        with torch.autocast("cpu", torch.bfloat16):
-            measured = kept_bytes(model, batch, length)
-        activations, copies = predicted.activations.to(BYTE), 2 * (parameters - ends)
-        assert (predicted.weights.to(BYTE) - 4 * parameters) == 2 * (parameters - ends / 2)
-        assert (16 * parameters + activations + copies) / (16 * parameters + measured) == pytest.approx(
-            1, abs=0.1
-        )
-        assert (activations + copies) / measured == pytest.approx(1, abs=1 / 6)
+    end, (batch, length) = config.vocab_size * config.width, LENGTHS[-1]
+    layout = LayoutConfig(precision="autocast", recompute="none", sequence=length, micro_batch=batch)
+    predicted = memory(config, layout)
+    with torch.autocast("cpu", torch.bfloat16):
+        measured = kept_bytes(model, batch, length)
+    # the head's copy, which kept_bytes leaves out as it does all tensors of that shape
+    activations, copies = predicted.activations.to(BYTE), 2 * (parameters - 2 * end)
+    assert predicted.weights.to(BYTE) == 4 * parameters + 2 * (parameters - end)
+    assert (16 * parameters + activations + copies) / (16 * parameters + measured) == pytest.approx(
+        1, abs=0.1
+    )
+    assert (activations + copies) / measured == pytest.approx(1, abs=0.05)
 
 
 def test_block_sizes_are_those_of_the_kernels() -> None:
