@@ -25,19 +25,21 @@ MARGIN, GAP = 16, 24  # points around and between the drawings of a file
 def write_tables(folder: Path | str) -> tuple[Sweep, list[Path]]:
     """Read a sweep and write its table and figures beside it; returns it with the paths written.
 
-    A sweep's folder gets ``table.md``, ``table.csv`` and ``figure.svg``. Committed results get ``figure.svg``, and
-    the table between the two marks of their ``README.md``, where it has them. Raises ConfigError where there is
+    Both kinds of folder get ``table.csv`` and ``figure.svg``; the table itself is ``table.md``, with committed results
+    what stands between the two marks of their ``README.md``, if there is one. Raises ConfigError where there is
     nothing to show yet.
     """
     sweep = read_sweep(folder)
     require_results(sweep)
     with _writable("sweep", folder):
         if is_committed(sweep.folder):
-            return sweep, [*_write_readme(sweep), _write_figure(sweep)]
-        table, numbers = sweep.folder / "table.md", sweep.folder / "table.csv"
-        write_text(table, sweep_markdown(sweep))
+            written = _write_readme(sweep)
+        else:
+            written = [sweep.folder / "table.md"]
+            write_text(written[0], sweep_markdown(sweep))
+        numbers = sweep.folder / "table.csv"
         write_text(numbers, to_csv(sweep_table(sweep)))
-        return sweep, [table, numbers, _write_figure(sweep)]
+        return sweep, [*written, numbers, _write_figure(sweep)]
 
 
 def export_sweep(sweep: Sweep, folder: Path | str) -> tuple[Sweep, list[Path]]:

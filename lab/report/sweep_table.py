@@ -160,7 +160,11 @@ def _metric_cells(sweep: Sweep, key: str) -> dict[str, dict[str, Cell]]:
         values = tuple(sweep.by_seed(variant, key).values())
         cells[variant] = {key: _spread_cell(Spread(values), places) if values else Cell()}
         if one := compared.get(variant):
-            cells[variant] |= {f"{key}_difference": _difference_cell(one, places), f"{key}_p": _p_cell(one)}
+            star = "*" if one.shown and key != sweep.metric else ""  # the deciding metric has its p beside it
+            cells[variant] |= {
+                f"{key}_difference": _difference_cell(one, places, star),
+                f"{key}_p": _p_cell(one),
+            }
     return cells
 
 
@@ -169,10 +173,10 @@ def _spread_cell(spread: Spread, places: int) -> Cell:
     return Cell(f"{spread.mean:.{places}f}", spread.mean, note, {"sd": spread.sd})
 
 
-def _difference_cell(one: Comparison, places: int) -> Cell:
+def _difference_cell(one: Comparison, places: int, star: str) -> Cell:
     more = {"low": one.low, "high": one.high, "sd": one.sd, "pairs": len(one.seeds)}
     more |= {"p": one.p, "p_holm": one.p_corrected, "p_sign_flip": one.p_flips}
-    return Cell(signed(one.mean, places), one.mean, _interval(one, places), more)
+    return Cell(signed(one.mean, places), one.mean, _interval(one, places) + star, more)
 
 
 def _interval(one: Comparison, places: int) -> str:
@@ -220,7 +224,7 @@ def _notes(sweep: Sweep) -> list[str]:
     ]
     if sweep.also:
         found.append(
-            "Further metrics decide nothing; each is corrected by itself, not together with the others."
+            "Further metrics decide nothing; * marks p < 0.05 by the same test, corrected for each by itself."
         )
     if sweep.options:
         search = ", ".join(str(seed) for seed in sweep.description["search"]["seeds"])

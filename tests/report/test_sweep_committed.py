@@ -9,9 +9,10 @@ from lab.errors import ConfigError
 from lab.report.runs import runs
 from lab.report.sweep_committed import write_committed
 from lab.report.sweep_files import export_sweep, table_block, write_tables
-from lab.report.sweep_table import sweep_markdown
+from lab.report.sweep_table import sweep_markdown, sweep_table
 from lab.report.sweep_verdicts import comparisons
 from lab.report.sweeps import read_sweep
+from lab.report.tables import to_csv
 from tests.repository.files import ROOT
 
 from .fabricated_sweep import fabricate_sweep
@@ -23,20 +24,26 @@ COMMITTED = sorted(path.parent for path in (ROOT / "experiments").glob("*/sweep.
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda folder: folder.name)
 def test_the_readme_shows_what_the_committed_files_say(folder):
     readme = (folder / "README.md").read_text(encoding="utf-8")
-    assert table_block(readme) == sweep_markdown(read_sweep(folder)), (
+    sweep = read_sweep(folder)
+    assert table_block(readme) == sweep_markdown(sweep), (
         f"python -m experiments.table sweep=experiments/{folder.name} brings the README up to date"
     )
+    assert (folder / "table.csv").read_text() == to_csv(sweep_table(sweep))
 
 
 def test_a_folder_of_an_experiment_has_all_that_its_table_is_made_from():
     """README, description, results, curves and figure: whoever reads the README can check each number of it."""
-    folders = [path for path in (ROOT / "experiments").iterdir() if path.is_dir() and path.name != "__pycache__"]
-    wanted = {"README.md", "sweep.json", "results.csv", "curves.csv", "figure.svg"}
+    folders = [
+        path for path in (ROOT / "experiments").iterdir() if path.is_dir() and path.name != "__pycache__"
+    ]
+    wanted = {"README.md", "sweep.json", "results.csv", "curves.csv", "figure.svg", "table.csv"}
     lacking = {folder.name: wanted - {path.name for path in folder.iterdir()} for folder in folders}
     assert not {name: files for name, files in lacking.items() if files}
     for folder in folders:
         first = (folder / "README.md").read_text(encoding="utf-8").splitlines()[0]
-        assert "python -m experiments.train -m ablation=" in first, f"{folder.name}: the first line is the command"
+        assert "python -m experiments.train -m ablation=" in first, (
+            f"{folder.name}: the first line is the command"
+        )
 
 
 @pytest.fixture
@@ -55,7 +62,13 @@ def test_the_table_from_committed_files_is_the_table_from_the_runs(folder, tmp_p
     sweep = read_sweep(folder)
     committed, written = export_sweep(sweep, tmp_path / "kept")
     shutil.rmtree(folder)
-    assert sorted(path.name for path in written) == ["curves.csv", "figure.svg", "results.csv", "sweep.json"]
+    assert sorted(path.name for path in written) == [
+        "curves.csv",
+        "figure.svg",
+        "results.csv",
+        "sweep.json",
+        "table.csv",
+    ]
     assert sweep_markdown(committed) == sweep_markdown(sweep)
     assert comparisons(committed, sweep.metric) == comparisons(sweep, sweep.metric), "at full precision"
     assert committed.notes == sweep.notes != ()

@@ -106,6 +106,21 @@ def test_a_deciding_entry_brings_its_mapping(folder):
     ], "what the mapping's table has is not shown twice"
 
 
+def test_a_further_metric_is_marked_where_its_own_test_shows_a_difference(folder):
+    sweep = read_sweep(folder)
+    for seed, value in sweep.by_seed("rope", "bits_per_byte.en").items():
+        change_json(
+            folder / f"hybrid-middle-s{seed}" / "results.json",
+            lambda results, value=value, seed=seed: results["bits_per_byte"].update(
+                en=value + 0.1 + 0.001 * seed
+            ),
+        )
+    _, hybrid, nope = sweep_table(read_sweep(folder)).rows
+    assert hybrid["bits_per_byte.en_difference"].note.endswith(")*")
+    assert nope["bits_per_byte.en_difference"].note.endswith(")")
+    assert hybrid["bits_per_byte.ko_difference"].note.endswith(")"), "the deciding one has its p"
+
+
 def test_verdicts_of_one_sweep(folder):
     """Differences worked out by scipy; rope has 1.70, 1.72, 1.74, 1.76, 1.78."""
     rope = {seed: 1.70 + 0.02 * seed for seed in range(5)}
