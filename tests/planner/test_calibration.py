@@ -14,12 +14,13 @@ from lab.planner.calibration import (
     width,
 )
 from lab.planner.calibration_tables import BEGIN, END, LARGE, document, slowdowns_yaml
+from lab.planner.config import LayoutConfig
 from lab.planner.memory import memory
 
 
 @pytest.fixture(scope="module")
 def found() -> Calibration:
-    """Made once: it takes a quarter of a minute on one core."""
+    """Made once: a few seconds on one core."""
     return calibrate(published_model)
 
 
@@ -38,6 +39,19 @@ def test_published_layouts_fit(found: Calibration) -> None:
         if not memory(published_model(row.model), layout).fits(facts.device(row.device)):
             unfit.append(row.name)
     assert unfit == []
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [
+        ("k_exaone", {"data": 2, "tensor": 4, "pipeline": 8, "expert": 8}),
+        ("k_exaone_2", {"data": 8, "tensor": 4, "pipeline": 16, "expert": 32}),
+    ],
+)
+def test_published_recipes_fit(name: str, sizes: dict[str, int]) -> None:
+    """Megatron-Bridge's recipes for K-EXAONE on 64 and 512 H100, which recompute everything."""
+    layout = LayoutConfig(**sizes, recompute="full")  # type: ignore[arg-type]
+    assert memory(published_model(name), layout).fits(facts.device("h100"))
 
 
 def test_blind_fits_have_not_seen_what_they_predict(found: Calibration) -> None:

@@ -4,14 +4,14 @@ import sys
 
 import pytest
 
-from lab.config import compose
+from experiments.calibrate import published_model
 from lab.errors import ConfigError
 from lab.planner.page import Page, page
 
 
 @pytest.fixture(scope="module")
 def models():
-    return {name: compose([f"model={name}", "scale=published"]).model for name in ("motif_3", "llama")}
+    return {name: published_model(name) for name in ("motif_3", "llama")}
 
 
 def test_without_ipywidgets_one_sentence(models, monkeypatch):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lab.config import compose
+from experiments.calibrate import published_model
 from lab.planner.config import BudgetConfig, ClusterConfig
 from lab.planner.plans import Candidate, Request
 from lab.planner.plots import (
@@ -30,9 +30,7 @@ def asked():
 @pytest.fixture(scope="module")
 def found(asked):
     names = ("motif_2", "llama")
-    return search(
-        asked, [Candidate(name, compose([f"model={name}", "scale=published"]).model) for name in names]
-    )
+    return search(asked, [Candidate(name, published_model(name)) for name in names])
 
 
 def test_bars_stack_to_the_total(found, asked):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from experiments.calibrate import published_model
 from lab.config import compose
 from lab.errors import ConfigError
 from lab.planner.config import BudgetConfig, ClusterConfig
@@ -23,7 +24,7 @@ LEASE = BudgetConfig(deadline_days=161, won_per_device_hour=9100)
 @pytest.fixture(scope="module")
 def motif_3():
     overrides = ("model=motif_3", "scale=published")
-    return Candidate("motif_3", compose(overrides).model, overrides)
+    return Candidate("motif_3", published_model("motif_3"), overrides)
 
 
 def request(**given):

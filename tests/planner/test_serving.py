@@ -2,7 +2,7 @@
 
 import pytest
 
-from lab.config import compose
+from experiments.calibrate import published_model
 from lab.model.size import size
 from lab.planner.facts import device
 from lab.planner.interval import certain
@@ -34,7 +34,7 @@ PRICE = certain(6000 * WON / DEVICE_HOUR)
 
 @pytest.fixture(scope="module")
 def models():
-    return {name: compose([f"model={name}", "scale=published"]).model for name in NINE}
+    return {name: published_model(name) for name in NINE}
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_sparse_attention_reads_what_it_picks(models):
 
 def test_decoding_flops_by_hand(models):
     """Llama's 2 N for the matrices, and 4 H d a key and layer."""
-    llama = compose(["model=llama", "scale=published"]).model
+    llama = published_model("llama")
     matrices = 2 * (8_030_261_248 - 128_256 * 4096 - 65 * 4096)
     keys = 32 * 1000 * 4 * 32 * 128
     assert decode_flops(llama, 1000).to(FLOP) == pytest.approx(matrices + keys, rel=1e-3)
