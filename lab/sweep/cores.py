@@ -58,7 +58,8 @@ def run_on_cores(
     waiting = deque(jobs)
     slots = list(range(at_once))
     running: dict[Any, tuple[Job, ForkServerProcess, int, float]] = {}
-    with _forkserver() as context, StopSignals() as signals:
+    context = _forkserver()
+    with StopSignals() as signals:
         try:
             while waiting or running:
                 while waiting and slots:
@@ -72,7 +73,8 @@ def run_on_cores(
                 for sentinel in connection.wait(list(running), SECONDS_BETWEEN_LOOKS):
                     job, process, slot, started = running.pop(sentinel)
                     process.join()
-                    _record_death(job, process.exitcode)
+                    if signals.caught is None:  # else the signal was for the job as well
+                        _record_death(job, process.exitcode)
                     slots.append(slot)
                     on_end(job, time.monotonic() - started)
                 on_look()
@@ -84,36 +86,36 @@ def run_on_cores(
 
 def survey_here(configs: list[Config], metrics: list[str], build: bool) -> dict[str, Any]:
     """What :func:`lab.sweep.worker.survey` finds; raises its sentence as :class:`ConfigError`."""
-    with _forkserver() as context:
-        receiver, sender = context.Pipe(duplex=False)
-        given = (configs, metrics, build, dict(os.environ), sender)
-        process = context.Process(target=survey, args=given, name="survey")
-        process.start()
-        sender.close()
-        try:
-            found: dict[str, Any] | str = receiver.recv()
-        except EOFError:
-            process.join()
-            raise RuntimeError(f"the survey before the launch ended with status {process.exitcode}") from None
-        finally:
-            _stop([process])
+    context = _forkserver()
+    receiver, sender = context.Pipe(duplex=False)
+    given = (configs, metrics, build, dict(os.environ), sender)
+    process = context.Process(target=survey, args=given, name="survey")
+    process.start()
+    sender.close()
+    try:
+        found: dict[str, Any] | str = receiver.recv()
+    except EOFError:
+        process.join()
+        raise RuntimeError(f"the survey before the launch ended with status {process.exitcode}") from None
+    finally:
+        _stop([process])
     if isinstance(found, str):
         raise ConfigError(found)
     return found
 
 
-@contextmanager
-def _forkserver() -> Iterator[multiprocessing.context.ForkServerContext]:
-    """Processes begin as copies of one that has loaded torch, on one thread, and done nothing else."""
+def _forkserver() -> multiprocessing.context.ForkServerContext:
+    """Processes begin as copies of one that has loaded torch and our code, on one thread, and done nothing else.
+
+    Whatever is edited while a sweep runs, its jobs run what was there when it began.
+    """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["lab.job", "lab.sweep.worker"]
-    )  # as they are now, whatever is edited later
+    context.set_forkserver_preload(["lab.job", "lab.sweep.worker"])
     repository = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [repository, os.environ.get("PYTHONPATH")]))
     with _variables({**ONE_THREAD, "PYTHONPATH": path}):
         forkserver.ensure_running()
-    yield context
+    return context
 
 
 @contextmanager
