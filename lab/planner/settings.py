@@ -7,6 +7,7 @@ from lab.checks import require, require_choice
 from lab.errors import ConfigError
 from lab.planner.config import OPTIMIZERS, PRODUCT_PRECISIONS, BudgetConfig, ClusterConfig
 from lab.planner.dates import days_between
+from lab.planner.facts import device
 from lab.planner.plans import Request
 from lab.planner.quantity import TOKEN
 from lab.planner.scaling import CHINCHILLA_FAMILY
@@ -58,6 +59,7 @@ class PlanSettings:
         require_choice("format", self.format, FORMATS)
         require_choice("precision", self.precision, PRODUCT_PRECISIONS)
         require_choice("train_optimizer", self.train_optimizer, OPTIMIZERS)
+        device(self.cluster.device)  # an unknown one is told before any model is composed
         if self.active is not None and self.total is None:
             raise ConfigError(
                 f"active={self.active:g} needs total, the size of the plain model it is part of."
