@@ -8,7 +8,7 @@ published model FLOPs, reproduced within 0.4 %).
 import math
 from dataclasses import dataclass
 
-from lab.errors import ConfigError
+from lab.checks import require
 from lab.model.config import ModelConfig
 from lab.model.leaves.attention import GroupedQuery
 from lab.model.leaves.feed_forward import SwiGLU
@@ -24,6 +24,8 @@ from lab.planner.once import once_per_model
 from lab.planner.quantity import FLOP, TOKEN, Quantity
 
 TRAINING_OVER_FORWARD = 1 + BACKWARD_OVER_FORWARD
+SMALLEST_SKETCH = 1e6
+"""Active parameters below which the customary proportions give no model of that size."""
 
 
 @dataclass(frozen=True)
@@ -92,10 +94,12 @@ def sketch(total: float, active: float, vocab_size: int = 128000, name: str = "s
     Depth and width keep the customary ratio (width 128 times depth, heads of 128, eight key heads); what
     ``total`` has beyond ``active`` becomes routed experts, eight of which see a token.
     """
-    if not 0 < active <= total:
-        raise ConfigError(
-            f"active={active:g} cannot be used: it must be above 0 and at most total={total:g}."
-        )
+    require(
+        SMALLEST_SKETCH <= active <= total,
+        "active",
+        f"{active:g}",
+        f"it must lie between 1e6 and total={total:g}",
+    )
     layers = max(2, round((active / (12 * 128**2)) ** (1 / 3)))
     width = 128 * layers
     vocab_size = min(vocab_size, int(0.15 * active / width) + 1)

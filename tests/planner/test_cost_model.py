@@ -84,6 +84,14 @@ def test_a_sketch_has_the_counts_asked_for() -> None:
         assert found.parameters_active == pytest.approx(active, rel=0.05)
 
 
+def test_what_cannot_be_sketched() -> None:
+    for total, active in ((3.0, 3.0), (1e9, 2e9), (1e9, 0.0), (float("nan"), 1e9)):
+        with pytest.raises(
+            ConfigError, match=r"active=.* cannot be used: it must lie between 1e6 and total="
+        ):
+            sketch(total, active)
+
+
 def test_what_does_not_fit_is_told_in_a_sentence() -> None:
     model = facts.reference_model("llama_3_405b")
     with pytest.raises(ConfigError, match="cannot hold llama_3_405b"):
