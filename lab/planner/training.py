@@ -94,6 +94,7 @@ def sketch(total: float, active: float, vocab_size: int = 128000, name: str = "s
     Depth and width keep the customary ratio (width 128 times depth, heads of 128, eight key heads); what
     ``total`` has beyond ``active`` becomes routed experts, eight of which see a token.
     """
+    require(total >= SMALLEST_SKETCH, "total", f"{total:g}", f"it must be at least {SMALLEST_SKETCH:g}")
     require(
         SMALLEST_SKETCH <= active <= total,
         "active",
