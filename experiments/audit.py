@@ -83,7 +83,9 @@ def audit_pair(container: DictConfig, overrides: list[str]) -> None:
             f"{likeness['untrained']:.3f}; likeness of texts, no evidence of origin."
         ]
     )
-    if None not in seeds and seeds[0] == seeds[1]:
+    if Path(settings.a).resolve() == Path(settings.b).resolve():
+        said.append("Both are the same folder: a comparison with itself says nothing.")
+    elif None not in seeds and seeds[0] == seeds[1]:
         said.append(f"Both runs say that they began at seed {seeds[0]}: a common draw is expected.")
     for remark in [*said, *remarks(result)]:
         print(remark, file=sys.stderr if settings.format == "markdown" else sys.stdout)
@@ -110,9 +112,11 @@ def _likeness(settings: AuditSettings) -> dict[str, float]:
     from lab.independence.representation import cka, last_states
     from lab.model.decoder import Decoder, initialise
 
-    texts = [
-        line for line in Path(str(settings.probe)).read_text(encoding="utf-8").splitlines() if line.strip()
-    ]
+    try:
+        lines = Path(str(settings.probe)).read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise ConfigError(f"probe={settings.probe} cannot be used: it must be UTF-8 text.") from None
+    texts = [line for line in lines if line.strip()]
     if len(texts) < 8:
         raise ConfigError(f"probe={settings.probe} cannot be used: it must have at least 8 lines of text.")
     (a, reads_a), (b, reads_b) = load_with_tokenizer(settings.a), load_with_tokenizer(settings.b)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from lab.independence.config import AuditConfig
+from lab.independence.config import MOST_TESTS, AuditConfig
 from lab.independence.identity import IdenticalTensors, identical_tensors
 from lab.independence.norm_cosine import NormComparison, norm_comparison
 from lab.independence.roles import MODULES
@@ -12,37 +12,9 @@ from lab.independence.spectra import Fingerprints, fingerprints
 from lab.independence.statistics import holm
 from lab.independence.unit_agreement import unit_agreement
 from lab.independence.unit_assignment import unit_assignment
+from lab.independence.verdicts import NOT_TESTABLE, Finding, Verdict, module_verdicts, whole_verdict
 from lab.independence.vocabulary import VocabularyOverlap, vocabulary_overlap
 from lab.independence.weights import Weights
-
-SHARES = "shares weights"
-NOT_TESTABLE = "not testable"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One test on one part. ``floor`` is the smallest share of reused rows or units it could have seen."""
-
-    module: str
-    part: str
-    method: str
-    statistic: str
-    value: float
-    null: str
-    p_value: float
-    share: float | None = None
-    floor: float | None = None
-    corrected_p: float = 1.0
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What may be said of one sub-module, or of the ``whole``."""
-
-    module: str
-    words: str
-    reason: str
-    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,12 +58,12 @@ def audit(
         findings += _units(a, b, module, config, references)
     corrected = holm({(f.module, f.part, f.method): f.p_value for f in findings})
     findings = [replace(f, corrected_p=corrected[f.module, f.part, f.method]) for f in findings]
-    verdicts = _verdicts(findings, reasons, config.level)
-    whole = _whole_verdict(verdicts, b, findings, config.level)
+    verdicts = module_verdicts(findings, reasons, config.level)
+    whole = whole_verdict(verdicts, {module: b.size(module) for module in MODULES}, config.level)
     overlap = vocabulary_overlap(a, b)
     verdicts.append(Verdict("tokenizer", NOT_TESTABLE, _tokenizer_words(overlap)))
     verdicts.append(whole)
-    notes = [f"{w.name}: {name} {why}" for w in (a, b) for name, why in w.unusable.items()]
+    notes = [note for weights in (a, b) for note in _left_out(weights)]
     return Audit(
         a.name,
         b.name,
@@ -120,7 +92,7 @@ def _rows(a: Weights, b: Weights, module: str, config: AuditConfig) -> tuple[lis
             b.vectors(module, writes),
             config.rows,
             config.draws,
-            config.level / 10,
+            config.level / MOST_TESTS,
             config.seed,
         )
         if result is not None:
@@ -164,7 +136,7 @@ def _units(
         config.units,
         config.tokens,
         config.draws,
-        config.level / 10,
+        config.level / MOST_TESTS,
         config.seed,
         references,
     )
@@ -187,64 +159,15 @@ def _units(
     return findings
 
 
-def _verdicts(findings: list[Finding], reasons: dict[str, str], level: float) -> list[Verdict]:
-    """Where units agree and no row does, the basis is another, and what was only sought as rows stays open."""
-    significant = {f.method for f in findings if f.corrected_p <= level}
-    in_another_basis = "unit agreement" in significant and "row reuse" not in significant
-    verdicts = []
-    for module in MODULES:
-        own = [f for f in findings if f.module == module]
-        if in_another_basis and own and all(f.method == "row reuse" for f in own):
-            reason = "units of other parts agree in another basis, in which this one cannot be compared"
-            verdicts.append(Verdict(module, NOT_TESTABLE, reason, tuple(own)))
-        else:
-            verdicts.append(_module_verdict(module, own, reasons[module], level))
-    return verdicts
-
-
-def _module_verdict(module: str, findings: list[Finding], reason: str, level: float) -> Verdict:
-    """Words that claim no more than the findings: a share is a lower bound, silence is no independence."""
-    if not findings:
-        return Verdict(module, NOT_TESTABLE, reason)
-    if any(f.corrected_p <= level for f in findings):
-        return _shares(module, findings, level)
-    floor = floor_of(findings)
-    if floor >= 1:
-        return Verdict(module, NOT_TESTABLE, "even a whole copy might have gone unseen", tuple(findings))
-    return _nothing(module, findings, floor)
-
-
-def _whole_verdict(verdicts: list[Verdict], b: Weights, findings: list[Finding], level: float) -> Verdict:
-    """Reuse above the sub-modules' floors, weighted by their sizes, exceeds the floor of one of them at least."""
-    if not findings:
-        return Verdict("whole", NOT_TESTABLE, "no sub-module could be compared")
-    if any(f.corrected_p <= level for f in findings):
-        return _shares("whole", findings, level)
-    sizes = {v.module: b.size(v.module) for v in verdicts}
-    floor = sum(sizes[v.module] * floor_of(v.findings) for v in verdicts) / sum(sizes.values())
-    if floor >= 1:
-        return Verdict("whole", NOT_TESTABLE, "even a whole copy might have gone unseen", tuple(findings))
-    return _nothing("whole", findings, floor)
-
-
-def floor_of(findings: Sequence[Finding]) -> float:
-    """The smallest share that the weakest of the tests could have seen; 1 where there is none."""
-    return max((f.floor for f in findings if f.floor is not None), default=1.0)
-
-
-def _shares(module: str, findings: list[Finding], level: float) -> Verdict:
-    significant = [f for f in findings if f.corrected_p <= level]
-    best = min(significant, key=lambda f: f.corrected_p)
-    share = max((f.share for f in significant if f.share is not None), default=0.0)
-    amount = f", in {share:.1%} of what was sampled" if share else ""
-    reason = f"{best.method}, corrected p = {best.corrected_p:.2g}{amount}"
-    return Verdict(module, SHARES, reason, tuple(findings))
-
-
-def _nothing(module: str, findings: list[Finding], floor: float) -> Verdict:
-    p = min(f.corrected_p for f in findings)
-    words = f"no shared weights detected above {floor:.1%}"
-    return Verdict(module, words, f"smallest corrected p = {p:.2g}", tuple(findings))
+def _left_out(weights: Weights) -> list[str]:
+    """Tensors that could not be compared, together where the reason is one."""
+    by_reason: dict[str, list[str]] = {}
+    for name, why in weights.unusable.items():
+        by_reason.setdefault(why, []).append(name)
+    return [
+        f"{weights.name}: {names[0]}{f' (and {len(names) - 1} more)' if len(names) > 1 else ''} {why}"
+        for why, names in by_reason.items()
+    ]
 
 
 def _tokenizer_words(overlap: VocabularyOverlap | None) -> str:

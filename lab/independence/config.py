@@ -1,8 +1,12 @@
 """Settings of an audit. Torch-free."""
 
+import math
 from dataclasses import dataclass
 
 from lab.errors import ConfigError
+
+MOST_TESTS = 20
+"""No audit makes more tests: what one of them must reach alone is the level divided by this."""
 
 
 @dataclass
@@ -28,8 +32,9 @@ class AuditConfig:
                 raise ConfigError(f"{key}={getattr(self, key)} cannot be used: it must be at least 16.")
         if not 0 < self.level < 0.5:
             raise ConfigError(f"level={self.level} cannot be used: it must lie between 0 and 0.5.")
-        if self.draws < 20 / self.level - 1:
+        fewest = math.ceil(MOST_TESTS / self.level) - 1
+        if self.draws < fewest:
             raise ConfigError(
-                f"draws={self.draws} cannot be used: it must be at least 20 / level - 1 = {20 / self.level - 1:.0f}, "
+                f"draws={self.draws} cannot be used: it must be at least {MOST_TESTS} / level - 1 = {fewest}, "
                 "or no p-value that is corrected for all tests could reach the level."
             )

@@ -10,16 +10,22 @@ ENCODER = re.compile(
     r"(^|\.)(visual|vision\w*|audio\w*|speech\w*|encoder|image_\w+|mm_projector|multi_modal_projector)\."
 )
 EMBEDDING = re.compile(
-    r"(^|\.)(embedding|embed_tokens|wte|word_embeddings|tok_embeddings|embed_in|lm_head|embed_out|head|output)"
-    r"\.weight$"
+    r"(^|\.)(embedding|embeddings|embed_tokens|wte|word_embeddings|tok_embeddings|embed_in|shared|lm_head|embed_out|"
+    r"head|output)\.weight$"
 )
-NORM = re.compile(r"(norm\w*|ln_\w+|subln)\.weight$")
+NORM = re.compile(r"(norm\w*|ln_\w+|subln)\.weight$", re.IGNORECASE)
+FIXED = re.compile(
+    r"(inv_freq|freqs_cis|masked_bias|position_ids|attn\.bias|attention\.bias|sinusoid\w*|embed_positions\.weights)$"
+)
+"""Tables that a formula gives: equal in unrelated models, so never compared."""
 ROUTER = re.compile(r"(router\.weight|mlp\.gate\.weight|block_sparse_moe\.gate\.weight|router\.\w+\.weight)$")
 FEED_FORWARD = re.compile(
-    r"\.(feed_forward|mlp|experts|shared_experts?|block_sparse_moe|ffn)\.|\.(w_in|w_out)$|"
+    r"\.(feed_forward|mlp|experts|shared_experts?|block_sparse_moe|ffn|DenseReluDense)\.|\.(w_in|w_out)$|"
     r"\.(gate_proj|up_proj|down_proj|gate_up_proj|fc1|fc2)(\.weight)?$"
 )
-ATTENTION = re.compile(r"\.(mixer|self_attn|attn|attention|linear_attn|self_attention)\.")
+ATTENTION = re.compile(
+    r"\.(mixer|self_attn|attn|attention|linear_attn|self_attention|SelfAttention|EncDecAttention)\."
+)
 WRITES = re.compile(
     r"(^|\.)(output|o_proj|wo|out_proj|c_proj|dense|down|down_proj|w_out|w2|fc2|dense_4h_to_h)(\.weight)?$"
 )

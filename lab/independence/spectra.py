@@ -55,5 +55,6 @@ def fingerprints(a: Weights, b: Weights) -> Fingerprints:
     )
 
 
-def _pearson(pairs: Tensor) -> float:
-    return torch.corrcoef(pairs.T)[0, 1].item()
+def _pearson(pairs: Tensor) -> float | None:
+    correlation = torch.corrcoef(pairs.T)[0, 1]
+    return correlation.item() if correlation.isfinite() else None

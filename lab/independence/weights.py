@@ -12,11 +12,18 @@ import torch
 from torch import Tensor
 
 from lab.errors import ConfigError
-from lab.independence.roles import Role, role_of
+from lab.independence.roles import FIXED, Role, role_of
 from lab.model.checkpoint.reader import open_released
-from lab.model.checkpoint.shards import TYPES, take_inventory
+from lab.model.checkpoint.shards import TYPES, Place, take_inventory
 from lab.trainer.checkpoint import newest_checkpoint
 
+READ_TYPES = TYPES | {
+    "F64": torch.float64,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "I8": torch.int8,
+}
+"""Types that can be compared: those of a quantised tensor without its scales, which row by row change nothing."""
 HEAD = re.compile(r"(head|output|embed_out)\.weight$")
 
 
@@ -92,7 +99,7 @@ class Weights:
 
 def is_transposed(shape: tuple[int, ...], width: int, role: Role) -> bool | None:
     """Whether columns rather than rows have ``width`` numbers; None where neither has."""
-    rows_fit = shape[-1] == width
+    rows_fit = bool(shape) and shape[-1] == width
     columns_fit = len(shape) >= 2 and shape[-2] == width
     if rows_fit and columns_fit:
         return role.writes
@@ -129,22 +136,40 @@ def open_weights(directory: str, key: str) -> Weights:
         raise ConfigError(f"{key}={directory} holds no valid checkpoint: let the run write one first.")
     inventory = take_inventory(place)
     unusable = dict.fromkeys(inventory.bad_files, "so its tensors are missing")
+    unusable |= dict.fromkeys(inventory.lost, "is in a file that cannot be read")
     shapes: dict[str, tuple[int, ...]] = {}
     for name, tensor in inventory.places.items():
-        if tensor.type_name not in TYPES:
-            unusable[name] = f"has the type {tensor.type_name}, and {', '.join(TYPES)} are read"
-        elif not tensor.is_complete:
+        if FIXED.search(name):
+            continue
+        if tensor.type_name not in READ_TYPES:
+            unusable[name] = f"has the type {tensor.type_name}, and {', '.join(READ_TYPES)} are read"
+        elif not tensor.is_complete or tensor.length != _bytes(tensor):
             unusable[name] = "is cut off"
         else:
             shapes[name] = tensor.shape
     if not shapes:
         faults = f" ({'; '.join(inventory.bad_files)})" if inventory.bad_files else ""
         raise ConfigError(
-            f"{key}={directory} cannot be used: it must hold safetensors weights in {', '.join(TYPES)}{faults}."
+            f"{key}={directory} cannot be used: it must hold whole safetensors weights in "
+            f"{', '.join(READ_TYPES)}{faults}."
         )
     vocabulary, merges = read_vocabulary(folder)
     places = inventory.places
-    return Weights(directory, shapes, lambda name: places[name].read(), vocabulary, merges, unusable)
+    return Weights(directory, shapes, lambda name: _numbers(places[name]), vocabulary, merges, unusable)
+
+
+def _bytes(place: Place) -> int:
+    return math.prod(place.shape) * READ_TYPES[place.type_name].itemsize
+
+
+def _numbers(place: Place) -> Tensor:
+    """The tensor, as stored, in any of ``READ_TYPES``."""
+    if place.type_name in TYPES:
+        return place.read()
+    with place.file.open("rb") as file:
+        file.seek(place.start)
+        numbers = bytearray(file.read(place.length))
+    return torch.frombuffer(numbers, dtype=READ_TYPES[place.type_name]).view(place.shape)
 
 
 def read_vocabulary(folder: Path) -> tuple[dict[str, int] | None, tuple[str, ...] | None]:

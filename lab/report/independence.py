@@ -1,6 +1,7 @@
 """Tables of an audit of independence."""
 
-from lab.independence.audit import Audit, Finding
+from lab.independence.audit import Audit
+from lab.independence.verdicts import SHARES, Finding
 from lab.report.formats import percent
 from lab.report.tables import Cell, Column, Row, Table
 
@@ -50,6 +51,12 @@ def _finding_row(f: Finding) -> Row:
 def remarks(audit: Audit) -> list[str]:
     """Sentences beneath the tables: the norms' two readings, what could not be read, what a finding means."""
     lines = []
+    if audit.identical.equal:
+        same = audit.identical
+        lines.append(
+            f"{same.equal} of {same.common} tensors of one name and shape are equal number by number: "
+            f"{', '.join(same.names)}{' ...' if same.equal > len(same.names) else ''}."
+        )
     if audit.norms is not None:
         n = audit.norms
         lines.append(
@@ -68,7 +75,7 @@ def remarks(audit: Audit) -> list[str]:
                 f"Spread of the attention matrices: correlation {f.spread_correlation_raw:.2f}, of its differences "
                 f"{f.spread_correlation:.2f}; it has no null and decides nothing."
             )
-    if audit.verdict("whole").words == "shares weights":
+    if audit.verdict("whole").words == SHARES:
         lines.append(
             "Two runs that begin at the same random draw share weights too: look at seeds and first checkpoints "
             "before speaking of a derivation."

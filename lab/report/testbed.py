@@ -1,9 +1,8 @@
-"""What the testbed says of the audit: detection by kind, false positives, ROC and the curve of partial reuse."""
+"""What the testbed says of the audit: detection by kind, false positives, and the curve of partial reuse."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from scipy.stats import beta
 
@@ -12,11 +11,11 @@ from lab.independence.testbed.bench import Outcome
 from lab.report.formats import count, percent
 from lab.report.tables import Cell, Column, Row, Table, to_markdown
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
+ALL_INDEPENDENT = "all independent"
+TRUTHS = ("derived", "common draw", "independent")
 COLUMNS = (
     Column("kind", "relation"),
+    Column("truth", "truth"),
     Column("pairs", "pairs"),
     Column("found", "found"),
     Column("interval", "95 % interval"),
@@ -26,31 +25,40 @@ COLUMNS = (
 )
 
 
-def detection_table(outcomes: Sequence[Outcome], level: float = 0.01) -> Table:
-    """A row for each kind of pair outside the curve; independent pairs last, together and by kind."""
+def by_kind(outcomes: Sequence[Outcome]) -> dict[tuple[str, str], list[Outcome]]:
+    """Pairs outside the curve by truth and kind; independent pairs last, and once more all together."""
     groups: dict[tuple[str, str], list[Outcome]] = defaultdict(list)
+    for truth in TRUTHS:
+        for outcome in outcomes:
+            if outcome.relation == truth:
+                groups[truth, outcome.kind].append(outcome)
+    independent = [outcome for outcome in outcomes if outcome.relation == "independent"]
+    return groups | ({("independent", ALL_INDEPENDENT): independent} if independent else {})
+
+
+def curve(outcomes: Sequence[Outcome], level: float) -> dict[tuple[float, int], list[bool]]:
+    """Whether each pair of the curve was found, by the fraction copied and the tokens trained since."""
+    cells: dict[tuple[float, int], list[bool]] = defaultdict(list)
     for outcome in outcomes:
-        if outcome.relation != "reuse":
-            groups[outcome.relation, outcome.kind].append(outcome)
-        if outcome.relation == "independent":
-            groups["independent", "all independent"].append(outcome)
-    order = {"derived": 0, "common draw": 1, "independent": 2}
-    rows = [
-        _detection_row(kind, groups[relation, kind], level)
-        for relation, kind in sorted(
-            groups, key=lambda key: (order[key[0]], key[1] == "all independent", key[1])
-        )
-    ]
+        if outcome.relation == "reuse":
+            cells[outcome.fraction, outcome.tokens].append(outcome.p <= level)
+    return cells
+
+
+def detection_table(outcomes: Sequence[Outcome], level: float = 0.01) -> Table:
+    """A row for each kind of pair outside the curve; independent pairs last, by kind and together."""
+    rows = [_detection_row(truth, kind, group, level) for (truth, kind), group in by_kind(outcomes).items()]
     return Table(COLUMNS, rows)
 
 
-def _detection_row(kind: str, group: Sequence[Outcome], level: float) -> Row:
+def _detection_row(truth: str, kind: str, group: Sequence[Outcome], level: float) -> Row:
     found = sum(outcome.p <= level for outcome in group)
     low, high = exact_interval(found, len(group))
     return Row(
         kind,
         {
             "kind": Cell(kind),
+            "truth": Cell(truth),
             "pairs": Cell(count(len(group)), len(group)),
             "found": Cell(percent(found / len(group)), found / len(group)),
             "interval": Cell(f"{percent(low)} to {percent(high)}"),
@@ -68,10 +76,7 @@ def _mean_cosine(group: Sequence[Outcome]) -> str:
 
 def reuse_table(outcomes: Sequence[Outcome], level: float = 0.01) -> Table:
     """Detection of copied rows: a row for each fraction, a column for each number of tokens trained since."""
-    cells: dict[tuple[float, int], list[bool]] = defaultdict(list)
-    for outcome in outcomes:
-        if outcome.relation == "reuse":
-            cells[outcome.fraction, outcome.tokens].append(outcome.p <= level)
+    cells = curve(outcomes, level)
     tokens = sorted({key[1] for key in cells})
     columns = [
         Column("fraction", "copied"),
@@ -91,7 +96,9 @@ def reuse_table(outcomes: Sequence[Outcome], level: float = 0.01) -> Table:
 
 
 def _rate(seen: Sequence[bool]) -> Cell:
-    return Cell(f"{sum(seen)} of {len(seen)}", sum(seen) / len(seen))
+    low, high = exact_interval(sum(seen), len(seen))
+    text = f"{sum(seen)} of {len(seen)} ({percent(low, 0)} to {percent(high, 0)})"
+    return Cell(text, sum(seen) / len(seen))
 
 
 def exact_interval(hits: int, trials: int) -> tuple[float, float]:
@@ -103,45 +110,29 @@ def exact_interval(hits: int, trials: int) -> tuple[float, float]:
 
 def area_under_curve(outcomes: Sequence[Outcome], key: str) -> float:
     """Probability that a derived pair scores above an independent one by ``key`` (p-values: below); ties half."""
-    signs = 1 if key == "norm_cosine" else -1
-    values = [(o.relation, signs * getattr(o, key)) for o in outcomes if getattr(o, key) == getattr(o, key)]
-    derived = [value for relation, value in values if relation == "derived"]
-    others = [value for relation, value in values if relation == "independent"]
+    scores = scores_by_truth(outcomes, key)
+    derived, others = scores["derived"], scores["independent"]
     wins = sum((d > o) + 0.5 * (d == o) for d in derived for o in others)
     return wins / (len(derived) * len(others))
 
 
-def draw_roc(axis: "Axes", outcomes: Sequence[Outcome]) -> None:
-    """Derived against independent pairs: the audit's p-value, and the cosine of norms beside it."""
-    for key, label in (("p", "the audit"), ("norm_cosine", "cosine of norms")):
-        sign = 1 if key == "norm_cosine" else -1
-        values = [o for o in outcomes if getattr(o, key) == getattr(o, key)]
-        derived = [sign * getattr(o, key) for o in values if o.relation == "derived"]
-        others = [sign * getattr(o, key) for o in values if o.relation == "independent"]
-        steps = sorted({*derived, *others}, reverse=True)
-        x = [0.0, *(sum(v >= s for v in others) / len(others) for s in steps)]
-        y = [0.0, *(sum(v >= s for v in derived) / len(derived) for s in steps)]
-        axis.plot(x, y, label=f"{label}, area {area_under_curve(outcomes, key):.3f}")
-    axis.set(xlabel="false positives", ylabel="derivations found")
-    axis.legend(frameon=False)
-
-
-def draw_reuse(axis: "Axes", outcomes: Sequence[Outcome], level: float = 0.01) -> None:
-    """Detection rate against the fraction copied, a line for each number of tokens trained since."""
-    table = reuse_table(outcomes, level)
-    for column in table.columns[1:]:
-        points = [
-            (float(row.key), row[column.key].value) for row in table.rows if row[column.key].value is not None
-        ]
-        axis.plot(*zip(*points, strict=True), marker="o", label=f"{column.title} tokens")
-    axis.set(xscale="log", xlabel="share of rows copied", ylabel="detection rate at 1 % false positives")
-    axis.legend(frameon=False, title="trained since")
+def scores_by_truth(outcomes: Sequence[Outcome], key: str) -> Mapping[str, list[float]]:
+    """Values of ``key`` by truth, large where a pair looks derived (p-values with their sign turned)."""
+    sign = 1 if key == "norm_cosine" else -1
+    scores: dict[str, list[float]] = {truth: [] for truth in TRUTHS}
+    for outcome in outcomes:
+        value = getattr(outcome, key)
+        if outcome.relation in scores and value == value:
+            scores[outcome.relation].append(sign * value)
+    return scores
 
 
 def write_report(outcomes: Sequence[Outcome], readme: Path) -> None:
     """Put tables between their marks in ``readme``, and the plots beside it."""
+    from lab.report.testbed_plots import draw_report
+
     text = with_tables(readme.read_text(encoding="utf-8"), outcomes)
-    _draw(readme.with_name("testbed.svg"), outcomes)
+    draw_report(readme.with_name("testbed.svg"), outcomes)
     write_text(readme, text)
 
 
@@ -154,19 +145,3 @@ def with_tables(text: str, outcomes: Sequence[Outcome]) -> str:
         assert end, f"{name} has no marks"
         text = f"{before}{mark}\n\n{to_markdown(table)}\n{end}{after}"
     return text
-
-
-def _draw(path: Path, outcomes: Sequence[Outcome]) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    with matplotlib.rc_context(
-        {"svg.hashsalt": "lab.report", "axes.spines.top": False, "axes.spines.right": False}
-    ):
-        figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
-        draw_roc(axes[0], outcomes)
-        draw_reuse(axes[1], outcomes)
-        figure.savefig(path, metadata={"Date": None})
-        plt.close(figure)

@@ -7,14 +7,15 @@ import torch
 from safetensors.torch import save_file
 
 from lab.errors import ConfigError
-from lab.independence.audit import NOT_TESTABLE, SHARES, Audit, audit
+from lab.independence.audit import Audit, audit
 from lab.independence.config import AuditConfig
 from lab.independence.testbed.derivations import copy_part
 from lab.independence.testbed.kinds import CHILDREN
 from lab.independence.testbed.models import State, as_weights, fresh
+from lab.independence.verdicts import NOT_TESTABLE, SHARES
 from lab.independence.weights import Weights, open_weights
 
-QUICK = AuditConfig(rows=256, units=256, tokens=256, draws=1999)
+QUICK = AuditConfig(rows=128, units=128, tokens=128, describe=False)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,9 @@ def test_a_part_that_was_copied_is_named(parent: State) -> None:
 
 
 def test_a_small_copy_is_found(parent: State) -> None:
-    assert judged(parent, copy_part(parent, fresh(1), 0.023, 0)).verdict("whole").words == SHARES
+    child = as_weights("b", copy_part(parent, fresh(1), 0.023, 0))
+    config = AuditConfig(units=80, tokens=64, describe=False)
+    assert audit(as_weights("a", parent), child, config).verdict("whole").words == SHARES
 
 
 @pytest.mark.parametrize("kind", ["residual rotation", "residual permutation, signs"])

@@ -88,6 +88,12 @@ def test_vocabularies() -> None:
         ("model.layers.3.self_attn.o_proj.weight", "attention", True, None),
         ("model.layers.3.post_attention_layernorm.weight", "norms", False, None),
         ("model.visual.blocks.3.attn.proj.weight", "encoder", False, None),
+        ("transformer.wte.weight", "embedding", False, None),
+        ("shared.weight", "embedding", False, None),
+        ("decoder.block.1.layer.0.SelfAttention.o.weight", "attention", False, None),
+        ("decoder.block.1.layer.2.DenseReluDense.wi_0.weight", "experts", False, None),
+        ("h.0.attn.c_proj.weight", "attention", True, None),
+        ("layers.1.output.LayerNorm.weight", "norms", False, None),
         ("lm_head.weight", "embedding", False, None),
     ],
 )

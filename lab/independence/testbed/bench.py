@@ -14,11 +14,12 @@ from typing import Any
 import torch
 
 from lab.files import write_text
-from lab.independence.audit import SHARES, audit
+from lab.independence.audit import audit
 from lab.independence.config import AuditConfig
 from lab.independence.testbed.derivations import copy_part
 from lab.independence.testbed.kinds import CHILDREN, MIXTURE_CHILDREN, MIXTURE_STRANGERS, STRANGERS, Make
 from lab.independence.testbed.models import TOKENS_PER_STEP, as_weights, fresh, parent, train
+from lab.independence.verdicts import SHARES
 from lab.independence.weights import Weights
 
 PARENTS = 21  # 210 pairs
