@@ -26,7 +26,7 @@ from lab.planner.config import LayoutConfig
 from lab.planner.facts import Device
 from lab.planner.once import once_per_model
 from lab.planner.quantity import BYTE, GIB, Quantity
-from lab.planner.saved import float32_in_layer, saved_in_layer, saved_outside_layers
+from lab.planner.saved import cast_outside_layers, float32_in_layer, saved_in_layer, saved_outside_layers
 from lab.planner.training import expert_params
 
 RESERVED = 2 * GIB
@@ -237,11 +237,13 @@ def _stash(model: ModelConfig, layout: LayoutConfig, tokens: float, element: flo
         in_layers = (
             element * sum(saved_in_layer(model, layer, layout.sequence) for layer in model.plan()) * share
         )
-        outside = 4 * saved_outside_layers(model, layout.sequence) if layout.pipeline == 1 else 0
+        outside = 4 * saved_outside_layers(model, layout.sequence)
+        outside -= (4 - element) * cast_outside_layers(model, layout.sequence)
         if layout.precision == "autocast":
             wide = sum(float32_in_layer(model, layer, layout.sequence) for layer in model.plan())
             in_layers += (4 - element) * wide * share
-        return tokens * (stages_in_flight(layout) * in_layers + outside) * BYTE
+        ends = outside if layout.pipeline == 1 else 0
+        return tokens * (stages_in_flight(layout) * in_layers + ends) * BYTE
     if layout.recompute == "full":
         inputs = layers * share * model.width * model.residual.num_streams
         largest = all_activation_elements(model)[1] / layout.tensor

@@ -98,6 +98,16 @@ def saved_outside_layers(model: ModelConfig, sequence: int) -> float:
     return total + rotated * len(rotations - {None})  # cosines and sines of half the channels each
 
 
+def cast_outside_layers(model: ModelConfig, sequence: int) -> float:
+    """Of the numbers outside the layers, those that products in bf16 cast: a multi-token step's mixer, feed-forward and
+    matrices' inputs, less what every matrix keeps to itself of an input that several share."""
+    multi, unit, width = model.multi_token, model.feed_forward, model.width
+    if not isinstance(multi, SharedBlock):
+        return 0.0
+    kept = 3 * width + _mixer(model.attention, width, multi.window, sequence) + _unit(unit, unit.width)
+    return multi.num_steps * (kept - width * _matrices(model.attention))
+
+
 def _multi_token_step(model: ModelConfig, multi: SharedBlock, sequence: int) -> float:
     """A step of the plain pre-norm block: each keeps everything again, for the block is applied anew."""
     width, unit, plain = model.width, model.feed_forward, Rms("rms", model.norm.eps)
