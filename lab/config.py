@@ -15,6 +15,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from lab.checks import require_choice
 from lab.data.config import (
     DataConfig,
     FolderData,
@@ -27,6 +28,7 @@ from lab.data.config import (
 from lab.errors import ConfigError
 from lab.evaluation.config import EvaluationConfig
 from lab.evaluation.measures.catalogue import MEASURES
+from lab.kernels.registry import AUTO, KERNEL_KINDS
 from lab.model.config import ModelConfig
 from lab.model.leaves import (
     attention,
@@ -46,6 +48,7 @@ from lab.overrides import compose_container, one_sentence
 from lab.schema import build_typed
 from lab.trainer.config import (
     FREE_SETTINGS,
+    LATER_SETTINGS,
     AdamWConfig,
     MuonConfig,
     OptimizerConfig,
@@ -109,7 +112,11 @@ COMPOSITION_ONLY = ("scale", "experiment", "ablation", "model.published", "model
 
 @dataclass
 class Config:
-    """Everything one run is made of; the groups of ``conf/`` in the order of ``conf/config.yaml``."""
+    """Everything one run is made of; the groups of ``conf/`` in the order of ``conf/config.yaml``.
+
+    ``kernels`` is the kind of path that operators take, one of :data:`lab.kernels.registry.KERNEL_KINDS`; ``auto``
+    leaves it to each operator. Other kinds round differently, so they are part of what the run is.
+    """
 
     model: ModelConfig
     data: DataConfig
@@ -124,8 +131,10 @@ class Config:
     output: str
     name: str | None
     fresh: bool
+    kernels: str = AUTO
 
     def __post_init__(self) -> None:
+        require_choice("kernels", self.kernels, KERNEL_KINDS)
         if self.tokenizer.vocab_size != self.model.vocab_size:
             raise ConfigError(
                 f"tokenizer.vocab_size={self.tokenizer.vocab_size} must equal "
@@ -204,4 +213,7 @@ def fingerprint(config: Config) -> str:
         for parent in parents:
             node = node[parent]
         node.pop(last, None)
+    for name, of_older_runs in LATER_SETTINGS.items():
+        if settings[name] == of_older_runs:
+            del settings[name]
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]

@@ -13,7 +13,7 @@ from lab.data.training import TrainingData, open_loader, prepare_training_data
 from lab.errors import ConfigError
 from lab.evaluation.judge import build_probes, judge
 from lab.files import read_json
-from lab.kernels.registry import forget_paths_taken, paths_taken
+from lab.kernels.registry import forget_paths_taken, lacks_preferred, paths_taken, prefer, preferred
 from lab.model.config import ModelConfig
 from lab.model.decoder import Decoder, initialise
 from lab.model.size import Size
@@ -71,7 +71,10 @@ def run(
     device = choose_device(config.device)
     config.evaluation.require_within(config.model.max_positions, config.trainer.sequence_length)
     build_probes(corpus, config.evaluation)
-    with RunFolder.open(directory, plain(config), device, config.fresh) as folder:
+    with (
+        RunFolder.open(directory, plain(config), device, config.fresh) as folder,
+        prefer(config.kernels),
+    ):
         results = read_json(directory / "results.json")
         judged_by = asdict(config.evaluation)
         if (
@@ -109,19 +112,25 @@ def train_model(
     plan = make_plan(
         trainer, size(config), optimizer.state_bytes(), device, rehearse(model, trainer.sequence_length)
     )
+    folder.write_json("kernels.json", {"asked": config.kernels, "training_step": plan.kernels})
     schedule = Schedule(config.schedule, plan.steps)
     standard = [MetricsLog(), StatusFile(), Checkpoints()]
     return train(model, loader, plan, optimizer, schedule, folder, trainer, [*standard, *callbacks])
 
 
 def rehearse(model: Decoder, length: int) -> dict[str, str]:
-    """The kernel paths that a training step of ``model`` takes at ``length`` tokens a row, by operator."""
+    """The kernel paths that a training step of ``model`` takes at ``length`` tokens a row, by operator.
+
+    An operator that has no path of the kind that is asked for says so beside the one it takes.
+    """
     device = next(model.parameters()).device
     tokens = torch.zeros(1, length, dtype=torch.long, device=device)
     positions = torch.arange(length, device=device).expand_as(tokens)
     forget_paths_taken()
     model.losses(tokens, tokens, tokens, positions)
     taken = {operator: "+".join(sorted(paths)) for operator, paths in paths_taken().items()}
+    for operator in filter(lacks_preferred, taken):
+        taken[operator] += f" (has no {preferred()} path)"
     forget_paths_taken()
     return taken
 

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 import lab
 from experiments.evaluate import EvaluateSettings
 from experiments.plan import PlanSettings
-from lab.config import KINDS, compose, from_plain, plain, typed
+from lab.config import KINDS, compose, fingerprint, from_plain, plain, typed
 from lab.errors import ConfigError
 from lab.model.config import ModelConfig
 from lab.overrides import CONF, compose_container
@@ -77,6 +77,14 @@ def test_a_typed_configuration_survives_plain_data() -> None:
     assert isinstance(config.model, ModelConfig)
 
 
+def test_kernels_are_part_of_what_a_run_is_unless_they_are_left_to_the_operators() -> None:
+    config = compose()
+    older = {key: value for key, value in plain(config).items() if key != "kernels"}
+    assert from_plain(older) == config
+    assert fingerprint(from_plain(older)) == fingerprint(compose(["kernels=auto"]))
+    assert fingerprint(compose(["kernels=naive"])) != fingerprint(config)
+
+
 def test_one_override_moves_a_mechanism_into_another_contender() -> None:
     config = compose(["model=solar_open", "model/attention=grouped_differential"])
     assert config.model.attention.kind == "grouped_differential"
@@ -106,6 +114,7 @@ def test_one_override_moves_a_mechanism_into_another_contender() -> None:
         ("model.router.top_k=17", ["model.router.top_k", "17", "16"]),
         ("scale.head_dim=33", ["model.attention.head_dim", "33", "even"]),
         ("trainer.sequence_length=9999", ["trainer.sequence_length", "9999", "max_positions"]),
+        ("kernels=fast", ["kernels", "fast", "auto, naive, native, compiled, triton"]),
         ("tokenizer.vocab_size=5000", ["tokenizer.vocab_size", "5000", "model.vocab_size"]),
     ],
 )

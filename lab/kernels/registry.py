@@ -1,9 +1,11 @@
-"""Which path an operator takes: chosen by its own rule, or forced; recorded either way.
+"""Which path an operator takes: chosen by its own rule, or asked for; recorded either way.
 
 >>> with use_path("attention", "naive"):
 ...     model.losses(...)
 >>> paths_taken()
 {'attention': {'naive': 8}, 'rms_norm': {'fused': 17}}
+>>> with prefer("naive"):  # the setting ``kernels`` of a run: every operator that has such a path
+...     model.losses(...)
 """
 
 from collections import Counter
@@ -22,17 +24,69 @@ PATHS: dict[str, tuple[str, ...]] = {
     "short_convolution": ("naive", "shifted"),
     "sinkhorn": ("naive",),
 }
-"""Every operator and its paths; ``naive`` is the one that the others are held to."""
+"""Every operator and its paths; ``naive`` is the one that the others are held to.
 
+Of several of one kind the first takes any input; the others are for special ones.
+"""
+
+AUTO = "auto"
+NATIVE = "native"
+KERNEL_KINDS = (AUTO, "naive", NATIVE, "compiled", "triton")
+"""What ``kernels`` can be: each operator's own rule, or a kind of path.
+
+``naive`` is the equation, ``native`` arranges library calls by hand, ``compiled`` is the equation through
+``torch.compile``, ``triton`` is written for GPUs. A file of one of these names is a path of this kind; all
+others are native.
+"""
+
+_preferred: str = AUTO
 _forced: dict[str, str] = {}
 _taken: dict[str, Counter[str]] = {}
 
 
+def kind_of(path: str) -> str:
+    """The one of :data:`KERNEL_KINDS` that ``path`` belongs to."""
+    return path if path in KERNEL_KINDS else NATIVE
+
+
 def choose(operator: str, by_rule: str) -> str:
-    """The path of this call: the forced one, else ``by_rule``."""
-    path = _forced.get(operator, by_rule)
+    """The path of this call: the forced one, else one of the preferred kind, else ``by_rule``."""
+    path = _forced.get(operator) or _of_preferred_kind(operator, by_rule)
     _taken.setdefault(operator, Counter())[path] += 1
     return path
+
+
+def _of_preferred_kind(operator: str, by_rule: str) -> str:
+    if _preferred in (AUTO, kind_of(by_rule)):
+        return by_rule
+    return next((path for path in PATHS[operator] if kind_of(path) == _preferred), by_rule)
+
+
+@contextmanager
+def prefer(kind: str) -> Iterator[None]:
+    """While the block runs, operators take a path of ``kind``, one of :data:`KERNEL_KINDS`, if they have one.
+
+    Those that have none follow their own rule; :func:`lacks_preferred` names them. A path forced by
+    :func:`use_path` comes first. Raises ValueError for other words.
+    """
+    global _preferred
+    if kind not in KERNEL_KINDS:
+        raise ValueError(f"kernels={kind!r} is unknown: it can be {', '.join(KERNEL_KINDS)}.")
+    before, _preferred = _preferred, kind
+    try:
+        yield
+    finally:
+        _preferred = before
+
+
+def preferred() -> str:
+    """The kind of path that is asked for now."""
+    return _preferred
+
+
+def lacks_preferred(operator: str) -> bool:
+    """Whether ``operator`` has no path of the kind that is asked for now, and so follows its own rule."""
+    return _preferred != AUTO and all(kind_of(path) != _preferred for path in PATHS[operator])
 
 
 @contextmanager

@@ -26,6 +26,9 @@ FREE_SETTINGS = (
 )
 """Settings that may change between the parts of one run, because the same weights are aimed at."""
 
+LATER_SETTINGS = {"kernels": "auto"}
+"""Settings that older runs do not name, and the value they had; with it, the digits of a run stay what they were."""
+
 
 def _require_share(key: str, value: float) -> None:
     require(0 <= value <= 1, key, value, "it must lie between 0 and 1")

@@ -12,7 +12,7 @@ import yaml
 
 from lab.errors import ConfigError
 from lab.files import LOCK, lock_folder, read_json, write_json, write_text
-from lab.trainer.config import FREE_SETTINGS
+from lab.trainer.config import FREE_SETTINGS, LATER_SETTINGS
 from lab.trainer.environment import describe_environment
 from lab.trainer.metrics import MetricsFile
 
@@ -128,7 +128,9 @@ def _check_same_run(directory: Path, config: Mapping[str, Any]) -> None:
     path = directory / "config.yaml"
     if not path.exists():
         return
-    before, now = _flat(yaml.safe_load(path.read_text(encoding="utf-8"))), _flat(config)
+    before, now = (
+        LATER_SETTINGS | _flat(tree) for tree in (yaml.safe_load(path.read_text(encoding="utf-8")), config)
+    )
     for key in [*now, *(key for key in before if key not in now)]:
         free = any(key == name or key.startswith(f"{name}.") for name in FREE_SETTINGS)
         if not free and before.get(key) != now.get(key):

@@ -8,9 +8,19 @@ import pytest
 import torch
 
 import lab.kernels
+from lab.kernels.attention import AttentionMask, attention
 from lab.kernels.poly_norm import poly_norm
-from lab.kernels.registry import PATHS, forget_paths_taken, paths_taken, use_path
+from lab.kernels.registry import (
+    PATHS,
+    forget_paths_taken,
+    lacks_preferred,
+    paths_taken,
+    prefer,
+    preferred,
+    use_path,
+)
 from lab.kernels.rms_norm import rms_norm
+from lab.kernels.sinkhorn import sinkhorn
 
 HOME = Path(lab.kernels.__file__).parent
 
@@ -60,4 +70,37 @@ def test_a_forced_path_ends_with_its_block_even_on_errors() -> None:
 def test_unknown_names_are_refused(operator: str, path: str) -> None:
     unknown = path if operator in PATHS else operator
     with pytest.raises(ValueError, match=unknown), use_path(operator, path):
+        pass
+
+
+def test_a_kind_is_preferred_where_an_operator_has_it() -> None:
+    x, weight = torch.ones(2, 4), torch.ones(4)
+    with prefer("naive"):
+        rms_norm(x, weight, 1e-6)
+        with use_path("rms_norm", "fused"), prefer("native"):
+            rms_norm(x, weight, 1e-6)
+            sinkhorn(torch.zeros(2, 2), 1)
+            assert lacks_preferred("sinkhorn")
+            assert not lacks_preferred("rms_norm")
+        assert not any(lacks_preferred(operator) for operator in PATHS)
+    rms_norm(x, weight, 1e-6)
+    assert preferred() == "auto"
+    assert not lacks_preferred("sinkhorn")
+    assert paths_taken() == {"rms_norm": {"fused": 2, "naive": 1}, "sinkhorn": {"naive": 1}}
+
+
+def test_native_leaves_the_choice_between_native_paths_to_the_operator() -> None:
+    positions = torch.arange(256).expand(1, -1)
+    q = torch.ones(1, 256, 1, 4)
+    with prefer("native"):
+        attention(q, q, q, AttentionMask(positions, positions, window=64), 1.0)
+        attention(q, q, q, AttentionMask(positions, positions), 1.0)
+    assert paths_taken() == {"attention": {"banded": 1, "sdpa": 1}}
+
+
+def test_the_choice_ends_with_its_block_even_on_errors() -> None:
+    with pytest.raises(RuntimeError, match="stop"), prefer("naive"):
+        raise RuntimeError("stop")
+    assert preferred() == "auto"
+    with pytest.raises(ValueError, match=r"kernels='fast' is unknown: it can be auto, naive"), prefer("fast"):
         pass

@@ -69,6 +69,13 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
         open_run(tmp_path / "file" / "run")
 
 
+def test_a_run_of_before_a_setting_goes_on_under_what_it_meant(tmp_path: Path) -> None:
+    open_run(tmp_path, seed=0).close()
+    open_run(tmp_path, seed=0, kernels="auto").close()
+    with pytest.raises(ConfigError, match=r"kernels=naive is not what .* \(kernels=auto\)"):
+        open_run(tmp_path, seed=0, kernels="naive")
+
+
 def test_other_settings_are_refused_unless_they_cannot_matter(tmp_path: Path) -> None:
     settings = {"seed": 0, "trainer": {"steps": 5, "log_every": 1}, "tracker": {"mode": "auto"}}
     open_run(tmp_path, **settings).close()
