@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -131,7 +131,7 @@ class Config:
     output: str
     name: str | None
     fresh: bool
-    kernels: str = AUTO
+    kernels: str = field(default=AUTO, kw_only=True)
 
     def __post_init__(self) -> None:
         require_choice("kernels", self.kernels, KERNEL_KINDS)
