@@ -117,7 +117,7 @@ for variant, one in config.items():
 display(sweep)
 
 # %%
-figure, axes = plt.subplots(1, 5, figsize=(16, 3.8))
+figure, axes = plt.subplots(1, 5, figsize=(18, 3.8))
 for variant, colour in COLOURS.items():
     runs = pd.DataFrame(
         {length: sweep.by_seed(variant, f"measures.long_context.ko.{length}") for length in LENGTHS}
@@ -136,7 +136,8 @@ for axis, (language, name) in zip(axes[1:4], LANGUAGES.items(), strict=True):
         low, high = zip(*(one.tested[:2] for one in compared), strict=True)
         axis.plot(range(4), [one.mean for one in compared], color=COLOURS[variant], marker="o")
         axis.fill_between(range(4), low, high, color=COLOURS[variant], alpha=0.15, linewidth=0)
-    axis.set(title=f"{name}: over RoPE everywhere, 95 %", ylim=(-0.04, 0.04))
+    axis.set(title=f"{name}, over RoPE everywhere", ylim=(-0.04, 0.04))
+axes[1].set_ylabel("difference and its 95 % interval")
 for axis in axes[:4]:
     axis.set_xlabel("window, tokens")
     axis.set_xticks(range(4), [64, 128, 256, 512])
