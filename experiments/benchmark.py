@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from experiments.command import run_command
-from lab.benchmark.config import SUITES, BenchmarkConfig
+from lab.benchmark.config import BenchmarkConfig
 from lab.config import typed
 
 
@@ -35,5 +35,6 @@ def show_benchmark(container: DictConfig, overrides: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = [f"suite={word}" if word in SUITES else word for word in sys.argv[1:]]
+    if len(sys.argv) > 1 and sys.argv[1].isalpha():  # the suite may stand first as a word of its own
+        sys.argv[1] = f"suite={sys.argv[1]}"
     run_command(show_benchmark, "benchmark")
