@@ -1,7 +1,7 @@
 """Do the weights of one model derive from another's? A verdict for each sub-module and for the whole.
 
 python -m experiments.audit a=runs/first_race/llama-s0 b=runs/first_race/llama-s1
-python -m experiments.audit a=released/one b=released/other format=json
+python -m experiments.audit a=released/one b=released/other references=[released/c,released/d,...] format=json
 """
 
 import json
@@ -93,6 +93,7 @@ def audit_pair(container: DictConfig, overrides: list[str]) -> None:
 
 def _begin(weights: "Weights") -> int | None:
     """The seed of a run folder, whose tokenizer is looked up in the cache; None for other folders."""
+    from lab.data.config import TextData
     from lab.data.corpus import corpus_directory
     from lab.face import is_run, load_config
     from lab.independence.weights import read_vocabulary
@@ -101,8 +102,9 @@ def _begin(weights: "Weights") -> int | None:
     if not is_run(Path(weights.name)):
         return None
     config = load_config(Path(weights.name))
-    corpus = corpus_directory(config.data, config.tokenizer, cache_directory())
-    weights.vocabulary, weights.merges = read_vocabulary(corpus)
+    if isinstance(config.data, TextData):
+        corpus = corpus_directory(config.data, config.tokenizer, cache_directory())
+        weights.vocabulary, weights.merges = read_vocabulary(corpus)
     return config.seed
 
 

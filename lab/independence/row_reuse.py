@@ -7,9 +7,10 @@ mean of r, of its upper twentieth and its maximum.
 
 **Null and assumption.** A's coordinates, permuted all together, would have been as likely: true of weights drawn alike
 and independently and trained by a rule that treats coordinates alike (SGD, Adam, Muon), whatever data, whatever B. The
-statistics are recomputed under permutations of the coordinates that are judged, so the p-value is exact. It holds
-against permuted layers, heads, units and experts, scaling and partial copies; it is blind where the residual stream
-itself was permuted or rotated: see ``unit_agreement``.
+statistics are recomputed under permutations of the coordinates that are judged, so the p-value p of either way is
+exact, and that of both together, which are permuted apart, to :math:`p^2/4`. It holds against permuted layers, heads,
+units and experts, scaling and partial copies; it is blind where the residual stream itself was permuted or rotated:
+see ``unit_agreement``.
 
 **Control.** The permutation *is* the shuffle control. Two models from one initial draw are not independent under this
 null: the test then finds the draw that they share, rightly, and cannot tell it from reuse of trained weights.
@@ -94,7 +95,7 @@ def _sample(stream: Stream, rows: int, chance: torch.Generator) -> tuple[list[st
     keys = torch.empty(0)
     for name, matrix in stream:
         new = torch.rand(len(matrix), generator=chance)
-        new[(matrix - matrix[:, :1]).abs().amax(dim=1) == 0] = -1.0  # constant rows say nothing
+        new[matrix.amax(dim=1) == matrix.amin(dim=1)] = -1.0  # constant rows say nothing
         index = new.topk(min(rows, len(new))).indices
         index = index[new[index] >= 0]
         keys = torch.cat([keys, new[index]])

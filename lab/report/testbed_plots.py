@@ -42,7 +42,7 @@ def draw_report(path: Path, outcomes: Sequence[Outcome]) -> None:
     with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
         kinds = len(by_kind(outcomes))
         figure = Figure(figsize=(11, max(6.0, 0.21 * kinds + 1)), layout="constrained")
-        left, right = figure.subfigures(1, 2, width_ratios=(1.2, 1), wspace=0.04)
+        left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.2, 1), wspace=0.04)[0]
         draw_kinds(left.subplots(), outcomes)
         above, below = right.subplots(2, 1)
         draw_roc(above, outcomes)

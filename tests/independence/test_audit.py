@@ -114,10 +114,10 @@ def test_folders_of_another_type_and_naming(tmp_path: Path, parent: State) -> No
 def test_folders_that_are_no_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"a=.*must be a folder"):
         open_weights(str(tmp_path / "absent"), "a")
-    with pytest.raises(ConfigError, match=r"b=.*must hold safetensors"):
+    with pytest.raises(ConfigError, match=r"b=.*must hold whole safetensors"):
         open_weights(str(tmp_path), "b")
     (tmp_path / "model.safetensors").write_bytes(b"\x00" * 20)
-    with pytest.raises(ConfigError, match="must hold safetensors"):
+    with pytest.raises(ConfigError, match="must hold whole safetensors"):
         open_weights(str(tmp_path), "a")
 
 
