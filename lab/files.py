@@ -10,6 +10,12 @@ from typing import Any, BinaryIO
 from lab.errors import ConfigError
 
 LOCK = ".lock"
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def cache_directory() -> Path:
+    """Where corpora and compiled code are kept: ``$LAB_CACHE``, else ``.cache`` in the repository."""
+    return Path(os.environ.get("LAB_CACHE") or REPOSITORY / ".cache")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,6 +1,5 @@
 """One run from one configuration: corpus, model, training, judging, and the folder that records them."""
 
-import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,8 @@ from lab.config import Config, plain, size
 from lab.data.training import TrainingData, open_loader, prepare_training_data
 from lab.errors import ConfigError
 from lab.evaluation.judge import build_probes, judge
-from lab.files import read_json
+from lab.files import cache_directory, read_json
+from lab.kernels.compilation import usable
 from lab.kernels.registry import forget_paths_taken, lacks_preferred, paths_taken, prefer, preferred
 from lab.model.config import ModelConfig
 from lab.model.decoder import Decoder, initialise
@@ -26,13 +26,6 @@ from lab.trainer.plan import make_plan
 from lab.trainer.run import RunFolder
 from lab.trainer.schedule import Schedule
 from lab.trainer.tracker import RunIdentity, tracking
-
-REPOSITORY = Path(__file__).resolve().parent.parent
-
-
-def cache_directory() -> Path:
-    """Where corpora are kept: ``$LAB_CACHE``, else ``.cache`` in the repository."""
-    return Path(os.environ.get("LAB_CACHE") or REPOSITORY / ".cache")
 
 
 def choose_device(name: str) -> torch.device:
@@ -73,7 +66,7 @@ def run(
     build_probes(corpus, config.evaluation)
     with (
         RunFolder.open(directory, plain(config), device, config.fresh) as folder,
-        prefer(config.kernels),
+        prefer(usable(config.kernels)),
     ):
         results = read_json(directory / "results.json")
         judged_by = asdict(config.evaluation)

@@ -16,8 +16,11 @@ from lab.benchmark.case import Case
 from lab.benchmark.machine import fastest_shape
 from lab.kernels.attention import AttentionMask, attention
 from lab.kernels.cross_entropy import linear_cross_entropy
+from lab.kernels.differential_attention import differential_attention
 from lab.kernels.experts import expert_feed_forward
+from lab.kernels.gated_rms_norm import gated_rms_norm
 from lab.kernels.kimi_delta import kimi_delta
+from lab.kernels.latent_attention import UpProjection, latent_attention
 from lab.kernels.newton_schulz import newton_schulz
 from lab.kernels.poly_norm import poly_norm
 from lab.kernels.registry import use_path
@@ -25,6 +28,9 @@ from lab.kernels.rms_norm import rms_norm
 from lab.kernels.rotary import rotary_table, rotate
 from lab.kernels.short_convolution import short_convolution
 from lab.kernels.sinkhorn import sinkhorn
+from lab.kernels.sparse_attention import select, sparse_attention
+from lab.kernels.stream_mixing import mix_streams
+from lab.kernels.swiglu import swiglu
 from lab.trainer.device import DTYPES
 
 BACKWARD = 2
@@ -59,6 +65,14 @@ def _cross_entropy(N: int, D: int, V: int) -> Work:
     return Work(lambda h, w: linear_cross_entropy(h, w, targets), inputs, 2 * N * D * V)
 
 
+def _differential_attention(B: int, T: int, G: int, r: int, d: int) -> Work:
+    positions = torch.arange(T).expand(B, T).contiguous()
+    mask = AttentionMask(positions, positions)
+    inputs = [_normal(B, T, G, r + 1, d), _normal(B, T, G, 2, d), _normal(B, T, G, 2 * d), torch.tensor(0.5)]
+    flops = 2 * B * T * (T / 2) * G * ((r + 1) * d + r * 2 * d)
+    return Work(lambda q, k, v, w: differential_attention(q, k, v, w, mask, d**-0.5), inputs, flops)
+
+
 def _experts(N: int, D: int, F: int, E: int, k: int) -> Work:
     scores = torch.rand(N, E, generator=torch.Generator().manual_seed(0))
     weights, indices = scores.topk(k, dim=-1)
@@ -68,6 +82,11 @@ def _experts(N: int, D: int, F: int, E: int, k: int) -> Work:
         return expert_feed_forward(x, indices, w, w_in, w_out, lambda g, u, _: functional.silu(g) * u)
 
     return Work(call, inputs, 2 * N * k * 3 * D * F)
+
+
+def _gated_rms_norm(N: int, D: int, rank: int) -> Work:
+    inputs = [_normal(N, D), torch.ones(D), _normal(rank, D), _normal(D, rank)]
+    return Work(lambda x, w, down, up: gated_rms_norm(x, w, 1e-6, down, up), inputs, 4 * N * D * (rank + 1))
 
 
 def _kimi_delta(B: int, T: int, H: int, d: int) -> Work:
@@ -80,6 +99,24 @@ def _kimi_delta(B: int, T: int, H: int, d: int) -> Work:
         torch.sigmoid(_normal(B, T, H)),
     ]
     return Work(lambda *x: kimi_delta(*x)[0], inputs, 7 * B * T * H * d * d)
+
+
+def _latent_attention(B: int, T: int, S: int, H: int, R: int, nope: int, rope: int, v: int) -> Work:
+    mask = AttentionMask(torch.arange(S - T, S).expand(B, T), torch.arange(S).expand(B, S))
+    inputs = [
+        _normal(B, T, H, nope + rope),
+        _normal(B, S, R),
+        _normal(B, S, 1, rope),
+        _normal(H * (nope + v), R),
+    ]
+
+    def call(q: Tensor, latent: Tensor, k_rope: Tensor, weight: Tensor) -> Tensor:
+        return latent_attention(q, latent, k_rope, UpProjection(weight, H, nope), mask, (nope + rope) ** -0.5)
+
+    pairs = T * (S - (T - 1) / 2)
+    if T == 1:
+        return Work(call, inputs, 2 * B * H * (R * (nope + v) + pairs * (2 * R + rope)))
+    return Work(call, inputs, 2 * B * H * (S * R * (nope + v) + pairs * (nope + rope + v)))
 
 
 def _newton_schulz(n: int, rows: int, columns: int) -> Work:
@@ -115,17 +152,40 @@ def _sinkhorn(N: int, S: int, iterations: int) -> Work:
     return Work(lambda x: sinkhorn(x, iterations), [_normal(N, S, S)], 4 * N * S * S * iterations)
 
 
+def _sparse_attention(B: int, T: int, S: int, H: int, K: int, d: int, top_k: int) -> Work:
+    mask = AttentionMask(torch.arange(S - T, S).expand(B, T), torch.arange(S).expand(B, S))
+    selection = select(_normal(B, T, S), mask.dense().squeeze(1), top_k)
+    inputs = [_normal(B, T, H, d), _normal(B, S, K, d), _normal(B, S, K, d)]
+    flops = 4 * float(selection.kept.sum()) * H * d
+    return Work(lambda q, k, v: sparse_attention(q, k, v, mask, selection, d**-0.5), inputs, flops)
+
+
+def _stream_mixing(N: int, S: int, D: int) -> Work:
+    inputs = [_normal(N, S, D), _normal(N, S, S), _normal(N, D), _normal(N, S)]
+    return Work(mix_streams, inputs, 2 * N * S * D * (S + 1))
+
+
+def _swiglu(N: int, F: int) -> Work:
+    return Work(swiglu, [_normal(N, F), _normal(N, F)], 6 * N * F)
+
+
 BUILDERS: dict[str, Callable[..., Work]] = {
     "attention": _attention,
     "cross_entropy": _cross_entropy,
+    "differential_attention": _differential_attention,
     "experts": _experts,
+    "gated_rms_norm": _gated_rms_norm,
     "kimi_delta": _kimi_delta,
+    "latent_attention": _latent_attention,
     "newton_schulz": _newton_schulz,
     "poly_norm": _poly_norm,
     "rms_norm": _rms_norm,
     "rotary": _rotary,
     "short_convolution": _short_convolution,
     "sinkhorn": _sinkhorn,
+    "sparse_attention": _sparse_attention,
+    "stream_mixing": _stream_mixing,
+    "swiglu": _swiglu,
 }
 
 SIZES: dict[str, tuple[str, Mapping[str, Any]]] = {
@@ -139,15 +199,38 @@ SIZES: dict[str, tuple[str, Mapping[str, Any]]] = {
         {"B": 1, "T": 8192, "H": 4, "K": 2, "d": 32, "window": 128},
     ),
     "cross-entropy, 16k words": ("cross_entropy", {"N": 4096, "D": 256, "V": 16_384}),
+    "differential attention, 3 signal heads to 1": (
+        "differential_attention",
+        {"B": 8, "T": 512, "G": 2, "r": 3, "d": 16},
+    ),
     "experts, 4 of 32": ("experts", {"N": 4096, "D": 256, "F": 128, "E": 32, "k": 4}),
     "Kimi delta, 512 tokens": ("kimi_delta", {"B": 8, "T": 512, "H": 4, "d": 64}),
     "Kimi delta, 4k tokens": ("kimi_delta", {"B": 1, "T": 4096, "H": 4, "d": 64}),
+    "latent attention, 512 tokens": (
+        "latent_attention",
+        {"B": 8, "T": 512, "S": 512, "H": 8, "R": 64, "nope": 32, "rope": 16, "v": 32},
+    ),
+    "latent attention, decoding behind 2k tokens": (
+        "latent_attention",
+        {"B": 16, "T": 1, "S": 2048, "H": 8, "R": 64, "nope": 32, "rope": 16, "v": 32},
+    ),
     "Newton-Schulz, 320 matrices": ("newton_schulz", {"n": 320, "rows": 128, "columns": 256}),
     "PolyNorm": ("poly_norm", {"N": 4096, "F": 768}),
+    "RMSNorm, gated": ("gated_rms_norm", {"N": 4096, "D": 256, "rank": 16}),
     "RMSNorm": ("rms_norm", {"N": 4096, "D": 256}),
     "rotary": ("rotary", {"B": 8, "T": 512, "H": 8, "d": 32}),
     "short convolution": ("short_convolution", {"B": 8, "T": 512, "C": 256, "w": 4}),
     "Sinkhorn": ("sinkhorn", {"N": 4096, "S": 4, "iterations": 20}),
+    "sparse attention, 128 of 512 tokens": (
+        "sparse_attention",
+        {"B": 8, "T": 512, "S": 512, "H": 8, "K": 8, "d": 32, "top_k": 128},
+    ),
+    "sparse attention, decoding, 128 of 2k tokens": (
+        "sparse_attention",
+        {"B": 16, "T": 1, "S": 2048, "H": 8, "K": 1, "d": 32, "top_k": 128},
+    ),
+    "stream mixing": ("stream_mixing", {"N": 4096, "S": 4, "D": 256}),
+    "SwiGLU": ("swiglu", {"N": 4096, "F": 768}),
 }
 """Name of a measurement -> operator and shapes, at the sizes of :data:`lab.benchmark.peers.SIZE`."""
 

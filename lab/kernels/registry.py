@@ -15,14 +15,20 @@ from contextlib import contextmanager
 PATHS: dict[str, tuple[str, ...]] = {
     "attention": ("naive", "sdpa", "banded"),
     "cross_entropy": ("naive", "chunked"),
+    "differential_attention": ("naive", "separate", "blocked"),
     "experts": ("naive", "sorted"),
+    "gated_rms_norm": ("naive", "separate"),
     "kimi_delta": ("naive", "chunked"),
+    "latent_attention": ("naive", "expanded", "absorbed"),
     "newton_schulz": ("naive", "batched", "gram"),
-    "poly_norm": ("naive", "fused"),
-    "rms_norm": ("naive", "fused"),
-    "rotary": ("naive", "fused"),
-    "short_convolution": ("naive", "shifted"),
-    "sinkhorn": ("naive",),
+    "poly_norm": ("naive", "fused", "compiled"),
+    "rms_norm": ("naive", "fused", "compiled"),
+    "rotary": ("naive", "fused", "compiled"),
+    "short_convolution": ("naive", "shifted", "compiled"),
+    "sinkhorn": ("naive", "compiled"),
+    "sparse_attention": ("naive", "masked", "gathered"),
+    "stream_mixing": ("naive", "batched", "compiled"),
+    "swiglu": ("naive", "library", "compiled"),
 }
 """Every operator and its paths; ``naive`` is the one that the others are held to.
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lab.kernels.precision import widen
 from lab.kernels.sinkhorn import sinkhorn
+from lab.kernels.stream_mixing import mix_streams, read_streams
 from lab.model.initial import InitialSpread
 from lab.model.leaves.residual import HyperConnections
 from lab.model.norm import RMSNorm
@@ -105,10 +106,10 @@ class HyperConnectionJoin(nn.Module):
         streams = widen(x)
         with torch.autocast(x.device.type, enabled=False):
             h_pre, h_post, mixing = self.coefficients(streams)
-            u = (h_pre.unsqueeze(-2) @ streams).squeeze(-2)
+            u = read_streams(streams, h_pre)
         y, record = branch(self.norm(u.to(x.dtype)))
         with torch.autocast(x.device.type, enabled=False):
-            mixed = mixing @ streams + h_post.unsqueeze(-1) * widen(y).unsqueeze(-2)
+            mixed = mix_streams(streams, mixing, widen(y), h_post)
         return mixed.to(x.dtype), record
 
 

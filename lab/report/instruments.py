@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lab.model.attention.sparse_latent import SparseLatentAttention, attention_over_heads, select
+from lab.kernels.sparse_attention import select
+from lab.model.attention.sparse_latent import SparseLatentAttention, attention_over_heads
 from lab.model.cache import Caches, LayerCache
 from lab.model.context import Context
 from lab.model.decoder import Decoder
@@ -75,7 +76,7 @@ def indexer_shares(layer: SparseLatentAttention, x: Tensor, top_k: int, seed: in
     probability = attention_over_heads(layer.queries(latent, context), k, allowed, layer.scale)
     noise = torch.rand(probability.shape, generator=torch.Generator().manual_seed(seed))
     shares = [
-        (probability * select(scores, allowed, top_k)).sum(-1)[:, top_k:].mean().item()
+        (probability * select(scores, allowed, top_k).kept).sum(-1)[:, top_k:].mean().item()
         for scores in (layer.indexer(x, latent, context, None), probability, noise)
     ]
     return IndexerShares(*shares)

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from lab.kernels.sparse_attention import select
 from lab.model.attention.latent import LatentAttention
 from lab.model.attention.sparse_latent import (
     SparseLatentAttention,
     attention_over_heads,
     indexer_loss,
-    select,
 )
 from lab.model.cache import Caches
 from lab.model.context import Context
@@ -106,7 +106,7 @@ def test_index_scores_follow_the_equation() -> None:
 def test_selection_keeps_the_best_allowed_keys_and_all_of_few() -> None:
     scores = torch.tensor([[[9.0, 1, 2, 8], [3, 9, 9, 9], [1, 3, 2, 9], [4, 1, 2, 3]]])
     causal = torch.ones(1, 4, 4, dtype=torch.bool).tril()
-    kept = select(scores, causal, top_k=2)
+    kept = select(scores, causal, top_k=2).kept
     assert kept[0].tolist() == [
         [True, False, False, False],
         [True, True, False, False],

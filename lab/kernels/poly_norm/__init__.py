@@ -2,10 +2,10 @@
 
 from torch import Tensor
 
-from lab.kernels.poly_norm import fused, naive
+from lab.kernels.poly_norm import compiled, fused, naive
 from lab.kernels.registry import choose
 
-PATHS = {"naive": naive.poly_norm, "fused": fused.poly_norm}
+PATHS = {"naive": naive.poly_norm, "fused": fused.poly_norm, "compiled": compiled.poly_norm}
 
 
 def poly_norm(gate: Tensor, up: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:

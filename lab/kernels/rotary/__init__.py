@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from lab.kernels.registry import choose
-from lab.kernels.rotary import fused, naive
+from lab.kernels.rotary import compiled, fused, naive
 
-PATHS = {"naive": naive.rotate, "fused": fused.rotate}
+PATHS = {"naive": naive.rotate, "fused": fused.rotate, "compiled": compiled.rotate}
 
 
 def rotary_table(inverse_frequencies: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,11 +3,15 @@
 from torch import Tensor
 
 from lab.kernels.registry import choose
-from lab.kernels.short_convolution import naive, shifted
+from lab.kernels.short_convolution import compiled, naive, shifted
 
 __all__ = ["short_convolution"]
 
-PATHS = {"naive": naive.short_convolution, "shifted": shifted.short_convolution}
+PATHS = {
+    "naive": naive.short_convolution,
+    "shifted": shifted.short_convolution,
+    "compiled": compiled.short_convolution,
+}
 
 
 def short_convolution(

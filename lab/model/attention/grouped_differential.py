@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from lab.kernels.attention import attention
+from lab.kernels.differential_attention import differential_attention
 from lab.kernels.rotary import rotate
 from lab.model.cache import LayerCache
 from lab.model.context import Context
@@ -69,9 +69,6 @@ class GroupedDifferentialAttention(nn.Module):
         mask = context.mask(self.layer.window)
         q = q.unflatten(2, (-1, self.heads_per_group))
         k = k.unflatten(2, (-1, 2))
-        signal = attention(q[:, :, :, :-1].flatten(2, 3), k[:, :, :, 0], v, mask, self.scale)
-        noise = attention(q[:, :, :, -1], k[:, :, :, 1], v, mask, self.scale)
-        signal = signal.unflatten(2, (-1, self.heads_per_group - 1))
-        difference = signal - self.current_lambda().to(signal.dtype) * noise.unsqueeze(3)
+        difference = differential_attention(q, k, v, self.current_lambda(), mask, self.scale)
         y = self.sub_norm(difference) * (1 - self.lambda_init)
         return self.output(y.flatten(2))

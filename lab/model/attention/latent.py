@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from lab.kernels.attention import AttentionMask, attention
+from lab.kernels.latent_attention import UpProjection, latent_attention
 from lab.kernels.rotary import rotate
 from lab.model.cache import LayerCache
 from lab.model.context import Context
@@ -70,30 +70,12 @@ class LatentProjections(nn.Module):
 
     def expand(self, latent: Tensor, k_rope: Tensor) -> tuple[Tensor, Tensor]:
         """Keys ``[B, S, K, nope + rope]`` and values ``[B, S, K, v]`` of the expanded heads."""
-        expanded = self.latent_up(latent).unflatten(-1, (self.num_expanded, -1))
-        k_nope, v = expanded.split((self.nope_dim, self.value_dim), dim=-1)
-        return torch.cat([k_nope, k_rope.expand(-1, -1, self.num_expanded, -1)], dim=-1), v
+        return self.up.expand(latent, k_rope)
 
-    def attend_in_latent_space(
-        self, q: Tensor, latent: Tensor, k_rope: Tensor, mask: AttentionMask
-    ) -> Tensor:
-        """Attention with ``latent`` as the one key and value head: ``[B, T, H, r]``, see :meth:`values`."""
-        q_nope, q_rope = q.split((self.nope_dim, self.rope_dim), dim=-1)
-        key_up = self._up_by_head()[:, : self.nope_dim]
-        grouped = q_nope.unflatten(2, (self.num_expanded, -1))
-        q_latent = torch.einsum("btkhn,knr->btkhr", grouped, key_up).flatten(2, 3)
-        keys = torch.cat([latent.unsqueeze(2), k_rope], dim=-1)
-        return attention(torch.cat([q_latent, q_rope], dim=-1), keys, latent.unsqueeze(2), mask, self.scale)
-
-    def values(self, y: Tensor) -> Tensor:
-        """``[B, T, H, r] -> [B, T, H, v]``: what attention in latent space read, as values."""
-        value_up = self._up_by_head()[:, self.nope_dim :]
-        grouped = y.unflatten(2, (self.num_expanded, -1))
-        return torch.einsum("btkhr,kvr->btkhv", grouped, value_up).flatten(2, 3)
-
-    def _up_by_head(self) -> Tensor:
-        """``W_UKV`` as ``[K, nope + v, r]``."""
-        return self.latent_up.weight.unflatten(0, (self.num_expanded, -1))
+    @property
+    def up(self) -> UpProjection:
+        """What expands a latent to keys and values, or is absorbed by queries and results."""
+        return UpProjection(self.latent_up.weight, self.num_expanded, self.nope_dim)
 
 
 class LatentAttention(LatentProjections):
@@ -108,8 +90,5 @@ class LatentAttention(LatentProjections):
         q = self.queries(self.query_norm(self.query_down(x)), context)
         latent, k_rope = self.latents(x, context, cache)
         mask = context.mask(self.layer.window)
-        if cache is not None and x.shape[1] == 1:
-            y = self.values(self.attend_in_latent_space(q, latent, k_rope, mask))
-        else:
-            y = attention(q, *self.expand(latent, k_rope), mask, self.scale)
+        y = latent_attention(q, latent, k_rope, self.up, mask, self.scale)
         return self.output(y.flatten(2))

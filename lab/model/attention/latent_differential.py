@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from lab.kernels.attention import attention
+from lab.kernels.differential_attention import differential_attention
+from lab.kernels.latent_attention import latent_keys
 from lab.model.attention.latent import LatentProjections
 from lab.model.cache import LayerCache
 from lab.model.context import Context
@@ -40,17 +41,14 @@ class LatentDifferentialAttention(LatentProjections):
         q = self.queries(query_latent, context)
         latent, k_rope = self.latents(x, context, cache)
         mask = context.mask(self.layer.window)
-        noise_weight = torch.sigmoid(self.noise_weight(x))
-        if cache is not None and x.shape[1] == 1:
-            y = self.attend_in_latent_space(q, latent, k_rope, mask)
-            y = self.values(self._difference(y, noise_weight))
+        noise_weight = torch.sigmoid(self.noise_weight(x)).unflatten(2, (self.num_expanded, -1, 1))
+        in_latent_space = cache is not None and x.shape[1] == 1
+        if in_latent_space:
+            q, k, v = self.up.absorb(q), latent_keys(latent, k_rope), latent.unsqueeze(2)
         else:
-            y = self._difference(attention(q, *self.expand(latent, k_rope), mask, self.scale), noise_weight)
+            k, v = self.expand(latent, k_rope)
+        q = q.unflatten(2, (self.num_expanded, -1))
+        y = differential_attention(q, k.unsqueeze(3), v, noise_weight, mask, self.scale).flatten(2, 3)
+        if in_latent_space:
+            y = self.up.values(y)
         return self.output(y.flatten(2) * torch.sigmoid(self.gate(query_latent)))
-
-    def _difference(self, heads: Tensor, noise_weight: Tensor) -> Tensor:
-        """All heads ``[B, T, H, v]`` to signal heads ``[B, T, num_signal, v]``."""
-        grouped = heads.unflatten(2, (self.num_expanded, -1))
-        signal, noise = grouped[:, :, :, :-1], grouped[:, :, :, -1:]
-        weight = noise_weight.unflatten(2, (self.num_expanded, -1)).unsqueeze(-1)
-        return (signal - weight * noise).flatten(2, 3)

@@ -4,8 +4,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lab.kernels.attention import AttentionMask, attention
+from lab.kernels.attention import AttentionMask
+from lab.kernels.latent_attention import latent_attention
+from lab.kernels.precision import without_autocast
 from lab.kernels.rotary import rotate
+from lab.kernels.sparse_attention import gather, gathered_mask, index_scores, select, sparse_attention
 from lab.model.attention.latent import LatentProjections
 from lab.model.cache import LayerCache
 from lab.model.context import Context
@@ -39,11 +42,9 @@ class LightningIndexer(nn.Module):
         k = self._rotated(self.key_norm(self.key(x)).unsqueeze(2), context).squeeze(2)
         if cache is not None:
             (k,) = cache.extend(index_key=k)
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x):
             weight = functional.linear(x.float(), self.head_weight.weight.float())
-            matches = torch.relu(torch.einsum("btjd,bsd->btjs", q.float(), k.float()))
-            scale = (self.head_dim * weight.shape[-1]) ** -0.5
-            return torch.einsum("btj,btjs->bts", weight * scale, matches)
+        return index_scores(q, k, weight)
 
     def _rotated(self, heads: Tensor, context: Context) -> Tensor:
         if self.layer.rotation is None:
@@ -86,10 +87,11 @@ class SparseLatentAttention(LatentProjections):
         if cache is not None and x.shape[1] == 1:
             y = self._attend_selected(q, latent, k_rope, mask, scores)
         else:
-            kept = select(scores, mask.dense().squeeze(1), self.top_k)
+            selection = select(scores, mask.dense().squeeze(1), self.top_k)
             k, v = self.expand(latent, k_rope)
-            y = attention(q, k, v, mask.narrowed(kept), self.scale)
+            y = sparse_attention(q, k, v, mask, selection, self.scale)
             if self.training and self.index_loss_weight > 0:
+                kept = selection.kept
                 loss = indexer_loss(scores, attention_over_heads(q, k, kept, self.scale), kept)
                 record.losses["indexer"] = self.index_loss_weight * loss
         gate = torch.sigmoid(self.gate(query_latent).float())
@@ -100,20 +102,10 @@ class SparseLatentAttention(LatentProjections):
     ) -> Tensor:
         """One query a row: gather its selected latents and read nothing else; ``[B, 1, H, v]``."""
         if latent.shape[1] > self.top_k:
-            eligible = scores.masked_fill(~mask.dense().squeeze(1), -torch.inf)
-            chosen = eligible.topk(self.top_k, dim=-1).indices.squeeze(1)
-            rows = torch.arange(len(chosen), device=chosen.device).unsqueeze(1)
-            latent, k_rope = latent[rows, chosen], k_rope[rows, chosen]
-            positions = mask.key_positions[rows, chosen]
-            mask = AttentionMask(mask.query_positions, positions, None, None, self.layer.window)
-        return self.values(self.attend_in_latent_space(q, latent, k_rope, mask))
-
-
-def select(scores: Tensor, allowed: Tensor, top_k: int) -> Tensor:
-    """The allowed keys among the ``top_k`` best of each query; all ``[B, T, S]``. Ties fall in any order."""
-    eligible = scores.detach().masked_fill(~allowed, -torch.inf)
-    best = eligible.topk(min(top_k, scores.shape[-1]), dim=-1).indices
-    return torch.zeros_like(allowed).scatter(-1, best, True) & allowed
+            chosen = select(scores, mask.dense().squeeze(1), self.top_k).indices
+            latent, k_rope = gather(latent, chosen), gather(k_rope, chosen)
+            mask = gathered_mask(mask, chosen)
+        return latent_attention(q, latent, k_rope, self.up, mask, self.scale)
 
 
 @torch.no_grad()

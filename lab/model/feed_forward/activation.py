@@ -2,10 +2,10 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from lab.kernels.poly_norm import poly_norm
 from lab.kernels.precision import widen
+from lab.kernels.swiglu import swiglu
 
 
 class SwiGLU(nn.Module):
@@ -13,7 +13,7 @@ class SwiGLU(nn.Module):
 
     def forward(self, gate: Tensor, up: Tensor, expert_of_row: Tensor | None = None) -> Tensor:
         """``[.., F], [.., F] -> [.., F]``."""
-        return functional.silu(gate) * up
+        return swiglu(gate, up)
 
 
 class PolyNorm(nn.Module):

@@ -1,0 +1,15 @@
+"""The SwiGLU activation."""
+
+from torch import Tensor
+
+from lab.kernels.registry import choose
+from lab.kernels.swiglu import compiled, library, naive
+
+__all__ = ["swiglu"]
+
+PATHS = {"naive": naive.swiglu, "library": library.swiglu, "compiled": compiled.swiglu}
+
+
+def swiglu(gate: Tensor, up: Tensor) -> Tensor:
+    """``silu(gate) * up`` for two tensors of one shape and type, the result too (arXiv 2002.05202)."""
+    return PATHS[choose("swiglu", "library")](gate, up)
