@@ -25,6 +25,7 @@ _FACE = {
     "size": "lab.config:size",
     "read_run": "lab.notebook:read_run",
     "read_sweep": "lab.notebook:read_sweep",
+    "run_sweep": "lab.sweep.run:run_sweep",
     "runs": "lab.notebook:runs",
     "swap": "lab.mechanisms:swap",
     "train": "lab.face:train",
