@@ -92,7 +92,7 @@ def test_vocabularies() -> None:
         ("shared.weight", "embedding", False, None),
         ("decoder.block.1.layer.0.SelfAttention.o.weight", "attention", False, None),
         ("decoder.block.1.layer.2.DenseReluDense.wi_0.weight", "experts", False, None),
-        ("h.0.attn.c_proj.weight", "attention", True, None),
+        ("h.0.attn.c_proj.weight", "attention", True, "down"),
         ("layers.1.output.LayerNorm.weight", "norms", False, None),
         ("lm_head.weight", "embedding", False, None),
     ],
