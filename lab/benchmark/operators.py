@@ -236,7 +236,7 @@ SIZES: dict[str, tuple[str, Mapping[str, Any]]] = {
 
 
 def operator_case(size: str, path: str | None, precision: str = "float32") -> Case:
-    """Forward and backward of one operator by one path, None = the one it chooses."""
+    """Forward and, if there is one, backward of one operator by one path, None = the one it chooses."""
     operator, shapes = SIZES[size]
     work = BUILDERS[operator](**shapes)
     dtype = DTYPES[precision]
@@ -247,12 +247,13 @@ def operator_case(size: str, path: str | None, precision: str = "float32") -> Ca
     def run() -> None:
         with use_path(operator, path) if path else nullcontext():
             y = work.call(*leaves)
-        torch.autograd.grad(y, leaves, incoming)
+        if work.differentiable:
+            torch.autograd.grad(y, leaves, incoming)
 
-    moved = (
-        3 * sum(x.numel() * x.element_size() for x in leaves) + 2 * incoming.numel() * incoming.element_size()
-    )
-    return Case(run, flops=(1 + BACKWARD) * work.flops, facts={"bytes": moved})
+    read = sum(x.numel() * x.element_size() for x in leaves)
+    written = incoming.numel() * incoming.element_size()
+    passes, moved = (1 + BACKWARD, 3 * read + 2 * written) if work.differentiable else (1, read + written)
+    return Case(run, flops=passes * work.flops, facts={"bytes": moved})
 
 
 def matmul_case(precision: str = "float32", repeats: int = 10) -> Case:
