@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 LONGEST_TITLE = 128  # characters that W&B takes
 SECONDS_TO_ANSWER = 8.0
-_FILES = ("WANDB_DIR", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR")
+_FILES = ("WANDB_DIR", "WANDB_DATA_DIR", "WANDB_CACHE_DIR")
 
 
 class LeftOut(Exception):
@@ -142,10 +142,9 @@ def _panels(plot: Plot, language: Language, run_set: RunSet, entity: str) -> wr.
         entity=entity,
         project=run_set.project,
         name=" · ".join(say("wandb_runs").within(language)),
-        filters=[
-            expr.Metric("Group").isin(list(run_set.groups)),
-            expr.Metric("JobType") == run_set.job_type,
-        ],
+        filters=expr.And(
+            expr.Metric("Group").isin(list(run_set.groups)), expr.Metric("JobType") == run_set.job_type
+        ),
         groupby=["config.variant"],
     )
     return wr.PanelGrid(
@@ -182,7 +181,7 @@ def _own_files() -> Iterator[None]:
     """Keep what W&B writes and says on the way out of sight, and take it away afterwards."""
     kept = {name: os.environ.get(name) for name in (*_FILES, "WANDB_SILENT")}
     with tempfile.TemporaryDirectory() as folder:
-        os.environ.update({name: folder for name in _FILES if name != "WANDB_CONFIG_DIR"})
+        os.environ.update(dict.fromkeys(_FILES, folder))
         os.environ["WANDB_SILENT"] = "true"
         try:
             yield
