@@ -62,9 +62,7 @@ def test_a_run_is_read_back_and_the_process_is_as_it_was(
     assert run.results["bits_per_byte"]["ko"] > 0
     assert run.folder.parent == Path(tiny.output) / "notebook"
     assert "step 4/4" in capsys.readouterr().out, "plain lines where there is no notebook"
-    assert "IPython" not in str(type(run)) and tiny.trainer.steps == 24, (
-        "the configuration given is untouched"
-    )
+    assert tiny.trainer.steps == 24, "the configuration given is untouched"
     stamp = (run.folder / "results.json").stat().st_mtime_ns
     assert lab.train(tiny, steps=4).results == run.results
     assert (run.folder / "results.json").stat().st_mtime_ns == stamp, "a finished run is read back"
@@ -143,7 +141,7 @@ def test_a_live_curve_is_one_output_renewed_in_place(tmp_path: Path, monkeypatch
     assert len(shown) == 1
     assert "<svg" not in shown[0], "no curve before the first step"
     assert "6 steps" in shown[0]
-    assert len(renewed) == 2, "the first step, and the end: at most once a second between them"
+    assert 1 <= len(renewed) < 6, "the end, and at most once a second before it"
     assert "<svg" in renewed[-1]
     assert "step 6/6" in renewed[-1]
     monkeypatch.setattr(live, "SECONDS_BETWEEN_VIEWS", 0.0)

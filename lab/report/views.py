@@ -179,13 +179,13 @@ def curve_html(
     if points.shape[1] < 2:
         return ""
     left, right, top, bottom = 40, 12, 22, 34
-    last = max(end or 0.0, points[0].max())
+    last = max(end or 0.0, points[0].max()) or 1.0
     low, high = points[1].min(), points[1].max()
     spread = (high - low) or 1.0
     low, high = low - 0.05 * spread, high + 0.05 * spread
 
     def across(value: float) -> float:
-        return left + (width - left - right) * value / (last or 1.0)
+        return left + (width - left - right) * value / last
 
     def down(value: float) -> float:
         return top + (height - top - bottom) * (high - value) / (high - low)
