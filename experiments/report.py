@@ -7,6 +7,7 @@ python -m experiments.report sweep=runs/position_by_layer wandb=only
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from omegaconf import DictConfig
 
@@ -45,12 +46,14 @@ def write_report(container: DictConfig, overrides: list[str]) -> None:
     """Write the page and save the W&B Report, each unless the settings say otherwise; prints where they are."""
     settings: ReportSettings = typed(container, ReportSettings)
     from lab.files import write_text
+    from lab.report.language import Language
     from lab.report.page_writer import page
     from lab.report.runs_page import runs_report
     from lab.report.sweep_page import sweep_report
     from lab.report.sweeps import read_sweep
     from lab.report.wandb_report import LeftOut, save
 
+    language = cast(Language, settings.language)
     if settings.sweep is not None:
         sweep = read_sweep(settings.sweep)
         folder, report = Path(settings.sweep), sweep_report(sweep, command_of(sweep.name))
@@ -59,7 +62,7 @@ def write_report(container: DictConfig, overrides: list[str]) -> None:
     if settings.wandb != "only":
         path = Path(settings.output) if settings.output else folder / "report.html"
         try:
-            write_text(path, page(report, settings.language))
+            write_text(path, page(report, language))
         except OSError as error:
             raise ConfigError(
                 f"output={path} cannot be written ({error.strerror}): set output to a file in a folder that exists."
@@ -68,7 +71,7 @@ def write_report(container: DictConfig, overrides: list[str]) -> None:
     if settings.wandb == "off":
         return
     try:
-        print(f"W&B Report: {save(report, settings.language)}")
+        print(f"W&B Report: {save(report, language)}")
     except LeftOut as reason:
         if settings.wandb == "only":
             raise ConfigError(f"wandb=only cannot be done: {reason}.") from None

@@ -79,5 +79,5 @@ def _phrases() -> list[tuple[re.Pattern[str], str]]:
 
 
 @cache
-def _texts() -> Mapping[str, Mapping[str, Any]]:
+def _texts() -> Mapping[str, Any]:
     return yaml.safe_load((PAGE / "texts.yaml").read_text(encoding="utf-8"))

@@ -12,7 +12,7 @@ from lab.report.grids import Grid, environment_grid
 from lab.report.language import Text, say
 from lab.report.plots import Draw, draw
 from lab.report.race import LANGUAGES, Race, Standing
-from lab.report.runs import Run
+from lab.report.runs import Run, unflatten
 from lab.report.settings_apart import settings_apart
 from lab.report.specification import Block, Code, Continuations, Listing, Paragraph, Plot, RunSet, Section
 from lab.report.templates import to_yaml
@@ -57,8 +57,8 @@ def settings_section(standings: Sequence[Standing], overrides: Mapping[str, Sequ
     apart = settings_apart({standing.key: standing.runs for standing in standings}).apart
     blocks: list[Block] = [Paragraph(say("different_text" if apart else "no_difference"))]
     if overrides:
-        rows = [(titles[key], " ".join(given) or "–") for key, given in overrides.items()]
-        blocks.append(Listing(Grid("", ("variant", "overrides"), rows)))
+        told = [(titles[key], " ".join(given) or "–") for key, given in overrides.items()]
+        blocks.append(Listing(Grid("", ("variant", "overrides"), told)))
     if apart:
         header = ["setting", *titles.values()]
         rows = [(key, *(_values(groups[name]) for name in titles)) for key, groups in apart.items()]
@@ -74,7 +74,7 @@ def reproduce_section(race: Race, command: str) -> Section:
         blocks.append(Listing(environment))
     shared = settings_apart({standing.key: standing.runs for standing in race.standings}).shared
     if shared:
-        blocks.append(Code(to_yaml(_nested(shared)), say("shared")))
+        blocks.append(Code(to_yaml(unflatten(shared)), say("shared")))
     for standing in race.standings:
         config = next((run.config for run in standing.runs if run.config), None)
         if config:
@@ -137,15 +137,3 @@ def _values(values: Sequence[Any]) -> str:
 
 def _written(value: Any) -> str:
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _nested(dotted: Mapping[str, Any]) -> dict[str, Any]:
-    """``{"a": {"b": 1}}`` of ``{"a.b": 1}``."""
-    tree: dict[str, Any] = {}
-    for name, value in dotted.items():
-        *parents, last = name.split(".")
-        node = tree
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[last] = value
-    return tree

@@ -79,9 +79,9 @@ def _standings(folder: Path, runs: Sequence[Run]) -> tuple[Standing, ...]:
         groups.setdefault(name, []).append(run)
     colours = palette()
     standings = []
-    for place, (name, found) in enumerate(groups.items()):
-        turn, colour = divmod(place, len(colours))
-        key = f"{place}-{re.sub(r'[^A-Za-z0-9_-]', '_', name)}"
+    for number, (name, found) in enumerate(groups.items()):
+        turn, colour = divmod(number, len(colours))
+        key = f"{number}-{re.sub(r'[^A-Za-z0-9_-]', '_', name)}"
         dash = SECOND_ROUND if turn else ()
         standings.append(Standing(Identity(key, name, "", *colours[colour], dash), tuple(found)))
     return tuple(standings)

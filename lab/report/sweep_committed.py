@@ -19,7 +19,7 @@ import numpy as np
 from lab.errors import ConfigError
 from lab.files import write_json, write_text
 from lab.report.curves import Band
-from lab.report.runs import COMMITTED, Run
+from lab.report.runs import COMMITTED, Run, unflatten
 from lab.report.sweep_checks import shared_conditions
 from lab.report.sweep_jobs import SECONDS_PER_HOUR, Job, Sweep
 
@@ -151,21 +151,9 @@ def _recorded_run(folder: Path, row: Mapping[str, str]) -> Run:
             "error": row["error"] or None,
             **{key: int(row[key]) for key in ("step", "steps") if row[key]},
         },
-        results=_nested(figures),
+        results=unflatten(figures),
         environment={"git": {"revision": row["revision"]}, "threads": int(row["threads"])},
         architecture={},
         problems=(),
         job={"seconds": float(row["seconds"])},
     )
-
-
-def _nested(figures: Mapping[str, float]) -> dict[str, Any]:
-    """``{"a": {"b": 1.0}}`` of ``{"a.b": 1.0}``."""
-    tree: dict[str, Any] = {}
-    for dotted, value in figures.items():
-        *parents, last = dotted.split(".")
-        node = tree
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[last] = value
-    return tree

@@ -132,7 +132,7 @@ def _mapping(sweep: Sweep, key: str, drawings: dict[str, str]) -> Section:
     known = place == "measures.long_context" and language in LANGUAGES
     title = say("long_context", language=translated(LANGUAGES[language])) if known else translated(key)
     table = Standings(_keyed(entry_table(sweep, key), sweep), f"{key}.csv")
-    blocks = [Paragraph(say("figure_mapping_text")), Plot(drawings, title), table]
+    blocks: list[Block] = [Paragraph(say("figure_mapping_text")), Plot(drawings, title), table]
     return Section(series_key(key.replace(".", "-")), title, blocks)
 
 

@@ -84,7 +84,7 @@ def build(report: Report, language: Language, entity: str, with_panels: bool = T
     blocks += [wr.P(text) for text in ([report.claim] if report.claim else [])]
     for verdict in report.verdicts:
         blocks += [wr.BlockQuote(text) for text in verdict.within(language)]
-    facts = [" / ".join(fact.name.within(language)) + f": {fact.value}" for fact in report.facts]
+    facts: list[Any] = [" / ".join(fact.name.within(language)) + f": {fact.value}" for fact in report.facts]
     blocks.append(wr.UnorderedList(facts))
     if not with_panels:
         missing = say("wandb_no_runs", project=report.run_set.project)
@@ -172,7 +172,7 @@ def _grid_markdown(
 
     width = max(map(len, rows), default=len(header))
     heads = [*header, *[""] * (width - len(header))]
-    lines = [heads, ["---"] * width, *rows]
+    lines: list[Sequence[str | Text]] = [heads, ["---"] * width, *rows]
     return "\n".join(f"| {' | '.join(map(cell, line))} |" for line in lines) + "\n"
 
 

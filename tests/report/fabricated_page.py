@@ -10,7 +10,10 @@ import yaml
 from .fabricated import write_json
 from .fabricated_sweep import fabricate_sweep
 
-WRITTEN = {"ko": ("이 문서는", " 공공 데이터를 쉽게 읽는 방법을 설명한다."), "code": ("def read_", "file(path):\n    return <open>")}
+WRITTEN = {
+    "ko": ("이 문서는", " 공공 데이터를 쉽게 읽는 방법을 설명한다."),
+    "code": ("def read_", "file(path):\n    return <open>"),
+}
 
 
 def fabricate_full_sweep(folder: Path, failed: bool = True) -> Path:
