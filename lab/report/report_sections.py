@@ -55,7 +55,10 @@ def settings_section(standings: Sequence[Standing], overrides: Mapping[str, Sequ
     """What each variant was told, and every setting in which the runs' configurations differ."""
     titles = {standing.key: standing.identity.title for standing in standings}
     apart = settings_apart({standing.key: standing.runs for standing in standings}).apart
-    blocks: list[Block] = [Paragraph(say("different_text" if apart else "no_difference"))]
+    recorded = any(run.config for standing in standings for run in standing.runs)
+    blocks: list[Block] = []
+    if recorded:  # results that were committed hold no configurations
+        blocks.append(Paragraph(say("different_text" if apart else "no_difference")))
     if overrides:
         told = [(titles[key], " ".join(given) or "–") for key, given in overrides.items()]
         blocks.append(Listing(Grid("", ("variant", "overrides"), told)))
