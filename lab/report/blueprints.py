@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab.report import formats
 from lab.report.race import Race
-from lab.report.sheet import WIDE, Sheet, name_rows, names_width
+from lab.report.sheet import WIDE, Sheet, name_rows, row_names_width
 from lab.report.svg import Ink, belongs_to
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def layer_figure(race: Race, width: int, ink: Ink) -> Figure | None:
     standings = [standing for standing in race.standings if standing.architecture.get("layers")]
     if not standings:
         return None
-    names = names_width([standing.identity for standing in standings], width)
+    names = row_names_width([standing.identity for standing in standings], width)
     patterns = [standing.architecture["layers"] for standing in standings]
     deepest = max(map(len, patterns))
     layer_width = min(_WIDEST_LAYER, (width - names - 8) / deepest)
@@ -74,7 +74,7 @@ def parameter_figure(race: Race, width: int, ink: Ink) -> Figure | None:
     standings = [s for s in race.standings if s.mean("size.parameters_total") or s.architecture.get("parts")]
     if not standings:
         return None
-    names = names_width([standing.identity for standing in standings], width)
+    names = row_names_width([standing.identity for standing in standings], width)
     labels = 150 if width == WIDE else 8
     height = (40 if width == WIDE else 50) * len(standings)
     legend_height = 40 if width == WIDE else 78

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lab.report.contenders import Identity
-from lab.report.sheet import NAMES, WIDE, Sheet, name_rows, series_colour, spread_apart, text_width
+from lab.report.sheet import WIDE, Sheet, name_rows, row_names_width, series_colour, spread_apart, text_width
 from lab.report.svg import Ink, belongs_to
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def dot_figure(
     if not shown:
         return None
     wide = width == WIDE
-    names = max(NAMES[width], *(text_width(identity.title) + 12 for identity in shown))
+    names = row_names_width(shown, width)
     head, foot, between = 56, 46, 34
     height = ROW * len(shown)
     block = head + height + foot

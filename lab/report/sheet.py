@@ -77,6 +77,11 @@ def names_width(identities: Sequence[Identity], width: float) -> float:
     return min(30 + 1.15 * max(text_width(identity.title) for identity in identities), 0.4 * width)
 
 
+def row_names_width(identities: Sequence[Identity], width: int) -> float:
+    """Points that :func:`name_rows` needs on a sheet of ``width``."""
+    return max(NAMES[width], *(text_width(identity.title) + 12 for identity in identities))
+
+
 def name_rows(panel: Axes, identities: Sequence[Identity], ink: Ink, width: float) -> None:
     """Contenders' names to the left of a panel whose rows are y = 0, 1, 2, ... from the top."""
     panel.set_yticks([])
