@@ -159,10 +159,14 @@ print(" ".join(" ." if target == IGNORED else f"{target:>2}" for target in row.t
 # %%
 display(recall)
 
+# %% [markdown]
+# One dot a seed, gates in blue, none in ochre; dotted, a guess among the row's values. Softmax alone falls from the
+# guess to the answer in a few dozen steps; mixtures are quicker to find the row's values, then take longer.
+
 # %%
 figure, axes = plt.subplots(1, 4, figsize=(14, 3.6))
 for axis, pairs in zip(axes[:3], (2, 4, 8), strict=True):
-    axis.axhline(1 / pairs, color="#8c867f", linestyle=":", label="a guess among the row's values")
+    axis.axhline(1 / pairs, color="#8c867f", linestyle=":")
     for place, ratio in enumerate(RATIOS):
         for shift, (suffix, colour) in zip((-0.12, 0.12), COLOURS.items(), strict=True):
             accuracy = recall.by_seed(f"{ratio}{suffix}", f"measures.recall.accuracy.{pairs}")
