@@ -79,7 +79,7 @@ def names_width(identities: Sequence[Identity], width: float) -> float:
 
 def row_names_width(identities: Sequence[Identity], width: int) -> float:
     """Points that :func:`name_rows` needs on a sheet of ``width``."""
-    return max(NAMES[width], *(text_width(identity.title) + 12 for identity in identities))
+    return max(NAMES[width], *(1.15 * text_width(identity.title) + 8 for identity in identities))  # bold
 
 
 def name_rows(panel: Axes, identities: Sequence[Identity], ink: Ink, width: float) -> None:
