@@ -185,14 +185,15 @@ pd.DataFrame(
 # %% [markdown]
 # ## The search
 #
-# One seed chose the middle rate for RoPE everywhere and the low one for the others. In English and code the lead of
-# `nope_on_global` at 512 tokens is there at 64 tokens too; at one and the same rate, on the search's seed, little of it
-# is left. We conclude nothing from it.
+# Two seeds chose the same rate for all. The first alone had chosen the middle one for RoPE everywhere, and the runs of
+# that choice lagged in English and code: a difference of rates that looked like one of positions.
 
 # %%
 pd.DataFrame(
     {
-        (variant, key): {option: values[0] for option, values in sweep.searched(variant, key).items()}
+        (variant, key): {
+            option: sum(values) / len(values) for option, values in sweep.searched(variant, key).items()
+        }
         for variant in ("rope_everywhere", "nope_on_global")
         for key in (
             "measures.long_context.ko.x8",
@@ -210,7 +211,7 @@ pd.DataFrame(
 # global layers, a smaller base, a task that needs a fact from far away may break where bits per byte here do not.
 #
 # Verdict: global layers do without a rotation at no cost that shows; no gain in length shows either. No position signal
-# anywhere costs, at the trained length as much as beyond it.
+# anywhere costs, most of it at the trained length already, and makes less of longer windows.
 
 # %%
 assert sweep.metric == "measures.long_context.ko.x8"
@@ -229,7 +230,9 @@ for language in LANGUAGES:
             assert all(longer[seed] < shorter[seed] for seed in sweep.seeds), (
                 "no variant breaks in longer windows"
             )
-assert not any(one.shown for one in saved.values()), "the signals do not differ in what length is worth"
+assert not saved["nope_on_global"].shown, "K-EXAONE's choice makes no more of a longer window"
+assert saved["nope_everywhere"].shown, "no signal at all makes less of it"
+assert saved["nope_everywhere"].mean < 0
 at_trained_length = comparisons(sweep, "measures.long_context.ko.x1")["nope_everywhere"]
 assert at_trained_length.shown, "no signal at all costs at the trained length already"
 for variant in sweep.variants:
