@@ -26,7 +26,8 @@ PRINTING = [
         r"experiments\.(size|contenders|scorecard|plan|serve_cost) |=show|--cfg|--info", f"{command} "
     )
 ]
-OTHERS = [command for command in COMMANDS if command not in MAKE and command not in EXPERIMENTS]
+FIRST_ABLATION = [command for command in COMMANDS if command.endswith("mine") or "ablation=mine" in command]
+OTHERS = [c for c in COMMANDS if c not in MAKE and c not in EXPERIMENTS and c not in FIRST_ABLATION]
 
 
 def test_no_command_escapes_the_tests() -> None:
@@ -49,7 +50,8 @@ def test_the_command_composes(command: str) -> None:
     assert (ROOT / "experiments" / f"{verb}.py").is_file()
     if verb == "harness":  # another program's command line, run in tests/evaluation
         return
-    overrides = [first_of_sweep(word) for word in words[3:] if "=" in word and not word.startswith("-")]
+    own = [word for word in words[3:] if "=" in word and not word.startswith(("-", "hydra."))]
+    overrides = [first_of_sweep(word) for word in own]
     root = verb if (CONF / f"{verb}.yaml").is_file() else "config"
     compose_container(overrides, root)
     if root == "config":
@@ -134,7 +136,11 @@ def test_every_contender_is_in_the_table(document: str) -> None:
 def test_named_files_exist(document: str) -> None:
     roots = r"(?:lab|conf|experiments|tests|notebooks|tools)/[\w./]+|[\w.]+\.(?:md|toml|yml)|LICENSE"
     named = set(re.findall(rf"[`(]({roots})[`)]", read(document)))
-    made_up = {"conf/model/my_model.yaml", "conf/model/attention/my_attention.yaml"}  # the how-tos' examples
+    made_up = {  # the how-tos' examples
+        "conf/model/my_model.yaml",
+        "conf/model/attention/my_attention.yaml",
+        "conf/ablation/mine.yaml",
+    }
     assert not {path for path in named - made_up if not (ROOT / path).exists()} - {"naive.py"}
 
 

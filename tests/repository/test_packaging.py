@@ -56,7 +56,13 @@ def test_conda_environment_has_the_same_pins() -> None:
 
 
 def test_a_run_imports_what_is_declared_and_nothing_else() -> None:
-    optional = {normalised(line.split("==")[0]) for line in EXTRAS["evaluation"] + EXTRAS["notebooks"]}
+    extras = [
+        *EXTRAS["evaluation"],
+        *EXTRAS["notebooks"],
+        *EXTRAS["reports"],
+        "ipython",
+    ]  # ipykernel brings ipython
+    optional = {normalised(line.split("==")[0]) for line in extras}
     declared = {normalised(line.split("==")[0]) for line in PROJECT["dependencies"]}
     assert imported_distributions() - optional == declared
 
