@@ -29,7 +29,7 @@ def test_without_ipywidgets_one_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_every_group_of_mechanisms_has_a_dropdown_with_every_option(swap: Swap) -> None:
     assert set(GROUPS) == {path.name for path in (CONF / "model").iterdir() if path.is_dir()}
-    assert set(GROUPS) < {field for field in ModelConfig.__dataclass_fields__}
+    assert set(GROUPS) < set(ModelConfig.__dataclass_fields__)
     for group in GROUPS:
         own = own_mechanisms("solar_open")[group]
         assert [label for label, _ in swap.widgets[group].options] == [
