@@ -126,3 +126,18 @@ def test_the_figure_stands_alone(folder, tmp_path):
         assert used <= set(re.findall(r"--([\w-]+):", theme))
     assert svg.count("<svg ") == 1 + 4, "metric, curves, search, and the mapping"
     assert "http://" not in svg.replace("http://www.w3.org/", "")
+
+
+@pytest.mark.parametrize("document", ["README.md", "README.ko.md"])
+def test_the_projects_readme_rounds_what_the_tables_say(document):
+    """Every signed figure of a verdict there is a figure of the experiment's table, rounded to its own digits."""
+    rows = re.findall(r"^\| \[(\w+)\]\(experiments/.*", (ROOT / document).read_text("utf-8"), re.MULTILINE)
+    assert sorted(rows) == [folder.name for folder in COMMITTED]
+    for line in (ROOT / document).read_text("utf-8").splitlines():
+        if not (named := re.match(r"\| \[(\w+)\]\(experiments/", line)):
+            continue
+        table = (ROOT / "experiments" / named[1] / "README.md").read_text("utf-8").replace("−", "-")
+        shown = [float(number) for number in re.findall(r"[+-]\d+\.\d+", table)]
+        for figure in re.findall(r"[+-]\d+\.\d+", line.replace("−", "-")):
+            digits = len(figure.split(".")[1])
+            assert float(figure) in {round(number, digits) for number in shown}, (named[1], figure)
