@@ -30,7 +30,7 @@ import torch
 from IPython.display import Code
 
 import lab
-from lab.model.attention.latent import LatentProjections
+from lab.kernels.latent_attention import absorbed
 from lab.model.attention.sparse_latent import LightningIndexer, SparseLatentAttention, indexer_loss
 from lab.model.context import Context
 from lab.report.house import draw_cache_growth, draw_layer_patterns
@@ -77,7 +77,7 @@ plt.show()
 
 # %%
 parts = (
-    LatentProjections.attend_in_latent_space,
+    absorbed.latent_attention,
     LightningIndexer.forward,
     SparseLatentAttention.forward,
     indexer_loss,
