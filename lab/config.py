@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from lab.checks import require_choice
 from lab.data.config import (
@@ -176,6 +176,8 @@ def typed(container: DictConfig, schema: type = Config) -> Any:
     """The ``schema`` object a composed container describes; see :func:`compose`."""
     try:
         plain = OmegaConf.to_container(container, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise ConfigError(f"{error.full_key} must be given: {error.full_key}=...") from error
     except OmegaConfBaseException as error:
         raise ConfigError(one_sentence(error)) from error
     assert isinstance(plain, dict)

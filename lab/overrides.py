@@ -29,7 +29,7 @@ def compose_container(overrides: Iterable[str] = (), root: str = "config") -> Di
     with _hydra():
         try:
             return hydra_compose(root, overrides)
-        except (HydraException, OmegaConfBaseException) as error:
+        except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: group=null
             _explain(overrides, root)
             raise ConfigError(one_sentence(error)) from error
 
@@ -95,8 +95,10 @@ def _is_group(key: str) -> bool:
 
 def _check_option(override: Override) -> None:
     group, option = override.key_or_group.split("@")[0], override.value()
-    if override.is_delete() or option is None:
+    if override.is_delete():
         return
+    if option is None:
+        raise ConfigError(f"{group}=null cannot be used: leave {group} out, or take it away with ~{group}.")
     options = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
     if not isinstance(option, str) or option not in options:
         near = difflib.get_close_matches(str(option), options, n=1)

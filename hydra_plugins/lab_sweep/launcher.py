@@ -26,8 +26,12 @@ class CoresLauncher(Launcher):
         """Nothing: jobs do not go through Hydra's task function."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Any:
-        """Refuse: only the sweeper of this project knows the jobs."""
-        raise NotImplementedError("hydra/launcher=cores needs hydra/sweeper=ablation")
+        """Refuse, in one sentence: another sweeper than this project's knows overrides, not jobs."""
+        from experiments.command import ends_in_a_sentence
+        from lab.errors import ConfigError
+
+        with ends_in_a_sentence():
+            raise ConfigError("hydra/launcher=cores cannot be used here: it needs hydra/sweeper=ablation.")
 
 
 class ThroughHydra:

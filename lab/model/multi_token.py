@@ -1,5 +1,6 @@
 """Multi-token prediction: one more block that predicts the token after the next, and the ones after that."""
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 
 import torch
@@ -20,7 +21,7 @@ from lab.model.record import Record
 IGNORED = -100
 
 
-class MultiTokenHead(nn.Module):
+class MultiTokenHead(nn.Module, ABC):
     """One block behind the trunk, applied ``num_steps`` times (DeepSeek-V3, arXiv 2412.19437, section 2.2).
 
     Step k = 1, 2, ... at position t reads the hidden state of step k - 1 (the trunk's for k = 1) and the
@@ -52,9 +53,9 @@ class MultiTokenHead(nn.Module):
         stack = [(self.config.mixer(self.layer), self.layer.window)] * self.num_steps
         return Caches(stack, batch, capacity, self.input.weight.device, revocable)
 
+    @abstractmethod
     def combine(self, hidden: Tensor, embedded: Tensor) -> Tensor:
         """What the block's input is projected from, ``[B, T, 2 D]``."""
-        raise NotImplementedError
 
     def step(
         self, hidden: Tensor, embedded: Tensor, context: Context, cache: Cache | None = None

@@ -5,7 +5,8 @@ import torch
 
 from lab.kernels import gated_rms_norm as gated
 from lab.kernels import stream_mixing as streams
-from lab.kernels import swiglu as gates
+from lab.kernels.swiglu import library as by_library
+from lab.kernels.swiglu import naive as as_written
 from tests.kernels.twins import hold_to_twin, normal
 
 TYPES = [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 4e-2)]
@@ -47,4 +48,4 @@ def test_the_gated_norm_equals_its_twin(length: int, dtype: torch.dtype, toleran
 @pytest.mark.parametrize(("dtype", "tolerance"), TYPES)
 def test_swiglu_equals_its_twin(shape: tuple[int, ...], dtype: torch.dtype, tolerance: float) -> None:
     values = (normal(*shape, dtype=dtype), normal(*shape, dtype=dtype, seed=1))
-    hold_to_twin(gates.library.swiglu, gates.naive.swiglu, values, tolerance)
+    hold_to_twin(by_library.swiglu, as_written.swiglu, values, tolerance)

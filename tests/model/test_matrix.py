@@ -11,19 +11,10 @@ from torch import Tensor, nn
 
 from lab.config import compose
 from lab.errors import ConfigError
+from lab.mechanisms import GROUPS
 from lab.model.decoder import Decoder, initialise
 from lab.overrides import CONF
 
-GROUPS = (
-    "attention",
-    "linear_attention",
-    "position",
-    "feed_forward",
-    "router",
-    "residual",
-    "norm",
-    "multi_token",
-)
 CONTENDERS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 LEAVES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / "model" / group).glob("*.yaml"))]
 VOCABULARY, LENGTH = 300, 32

@@ -128,6 +128,15 @@ def test_the_figure_stands_alone(folder, tmp_path):
     assert "http://" not in svg.replace("http://www.w3.org/", "")
 
 
+@pytest.mark.parametrize("folder", COMMITTED, ids=lambda folder: folder.name)
+def test_the_readme_states_what_the_runs_cost(folder):
+    readme = (folder / "README.md").read_text(encoding="utf-8")
+    (said,) = re.findall(r"^([\d.]+) core-hours .* (\d+) runs", readme, re.MULTILINE)
+    jobs = read_sweep(folder).jobs
+    (counted,) = re.findall(r"search included; ([\d.]+) in all", readme)
+    assert said == (counted, str(len(jobs)))
+
+
 @pytest.mark.parametrize("document", ["README.md", "README.ko.md"])
 def test_the_projects_readme_rounds_what_the_tables_say(document):
     """Every signed figure of a verdict there is a figure of the experiment's table, rounded to its own digits."""

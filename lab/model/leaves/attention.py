@@ -1,5 +1,6 @@
 """Softmax attention leaves: grouped-query, latent and differential."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -10,36 +11,36 @@ from lab.model.leaves.norm import NormConfig
 
 
 @dataclass
-class MixerConfig(Leaf):
+class MixerConfig(Leaf, ABC):
     """A map ``[B, T, D] -> [B, T, D]`` in which tokens see each other."""
 
+    @abstractmethod
     def num_params(self, width: int) -> int:
         """Parameters of one layer's mixer at model width ``width``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def flops_per_token(self, width: int, keys: float) -> float:
         """Forward FLOPs for one token that attends to ``keys`` keys; a multiply-add counts as two."""
-        raise NotImplementedError
 
     def cache(self, window: int | None) -> CacheSize:
         """What decoding keeps for one layer."""
         elements = self.cache_elements_per_token() * BYTES_PER_CACHE_ELEMENT
         return CacheSize(elements, 0) if window is None else CacheSize(0, elements * window)
 
+    @abstractmethod
     def cache_elements_per_token(self) -> int:
         """Numbers kept for each token in the cache of one layer."""
-        raise NotImplementedError
 
     def new_cache(self, window: int | None, caches: Any) -> Any:
         """An empty cache of one layer among ``caches``, whose layers with one window share their slots."""
         return load("lab.model.cache:LayerCache")(caches.slots(window))
 
+    @abstractmethod
     def build(self, width: int, layer: LayerPlan, norm: NormConfig) -> Any:
         """The module of one layer, ``(x [B, T, D], context, cache) -> y [B, T, D]``.
 
         One that has something to report returns ``(y, Record)``.
         """
-        raise NotImplementedError
 
 
 def require_even(key: str, value: int) -> None:

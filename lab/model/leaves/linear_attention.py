@@ -16,6 +16,18 @@ BYTES_PER_STATE_ELEMENT = 4  # the recurrent state stays in float32
 class NoLinear(MixerConfig):
     """No recurrent mixer: the pattern of layers may not contain D."""
 
+    def num_params(self, width: int) -> int:
+        return 0
+
+    def flops_per_token(self, width: int, keys: float) -> float:
+        return 0.0
+
+    def cache_elements_per_token(self) -> int:
+        return 0
+
+    def build(self, width: int, layer: LayerPlan, norm: NormConfig) -> Any:
+        raise AssertionError("a model without a recurrent mixer has no layer D")
+
 
 @dataclass
 class KimiDelta(MixerConfig):
@@ -60,6 +72,9 @@ class KimiDelta(MixerConfig):
             7 * self._channels() * self.head_dim
         )  # decay, read, write (2 each) and read-out, one a channel pair
         return 2 * self._matrices(width) + convolutions + recurrence
+
+    def cache_elements_per_token(self) -> int:
+        return 0
 
     def cache(self, window: int | None) -> CacheSize:
         state = self._channels() * self.head_dim * BYTES_PER_STATE_ELEMENT

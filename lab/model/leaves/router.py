@@ -1,5 +1,6 @@
 """Router leaves: dense layers only, or a sigmoid router over experts."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,30 +11,43 @@ from lab.model.leaves.layers import LayerPlan
 
 
 @dataclass
-class RouterConfig(Leaf):
-    """How many experts a layer has and which of them a token visits; the base kind is a dense model."""
+class RouterConfig(Leaf, ABC):
+    """How many experts a layer has and which of them a token visits."""
 
     @property
+    @abstractmethod
     def has_experts(self) -> bool:
         """Whether layers past ``layers.num_dense`` are mixtures."""
-        return False
 
+    @abstractmethod
     def num_params(self, width: int, unit: FeedForwardConfig, active: bool) -> int:
         """Parameters of one mixture layer; ``active`` counts only what one token uses."""
-        raise NotImplementedError
 
+    @abstractmethod
     def routing_params(self, width: int) -> int:
         """Of these, the parameters that choose experts."""
-        raise NotImplementedError
 
+    @abstractmethod
     def build(self, width: int, unit: FeedForwardConfig, layer: LayerPlan) -> Any:
         """The mixture module of one layer."""
-        raise NotImplementedError
 
 
 @dataclass
 class NoRouter(RouterConfig):
-    """A dense model."""
+    """A dense model: no layer is a mixture."""
+
+    @property
+    def has_experts(self) -> bool:
+        return False
+
+    def num_params(self, width: int, unit: FeedForwardConfig, active: bool) -> int:
+        return 0
+
+    def routing_params(self, width: int) -> int:
+        return 0
+
+    def build(self, width: int, unit: FeedForwardConfig, layer: LayerPlan) -> Any:
+        return None
 
 
 @dataclass
