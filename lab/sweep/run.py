@@ -59,7 +59,8 @@ def run_sweep(
 
     Args:
         ablation: a name in ``conf/ablation``, or the question itself.
-        overrides: hold for every run, for example ``["scale=nano", "output=runs"]``.
+        overrides: hold for every run, for example ``["scale=nano", "output=runs"]``; a relative ``output`` counts
+            from the current folder.
         name: the sweep's folder below ``output``, for a question that has no file.
         jobs_at_once: None = a job a GPU, else a job a core.
         fresh: remove the runs of earlier calls first.

@@ -100,9 +100,9 @@ def test_a_signal_in_the_last_step_still_stops_the_program_but_the_run_is_done(t
 
 
 def test_a_second_signal_interrupts_at_once(tmp_path: Path) -> None:
-    def twice() -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
+    def twice() -> None:  # raised in this thread, so that the first is noted before the second comes
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
         train_tiny(tmp_path, At(5, twice))
