@@ -33,7 +33,8 @@ class TrainingInterrupted(SystemExit):
 class StopSignals:
     """While entered, SIGINT and SIGTERM are noted in ``caught``; a second one interrupts at once as usual.
 
-    Outside the main thread, where no handler can be set, signals do what they always do.
+    A signal that the process was started to ignore, as a shell does for SIGINT of what a script runs in the background,
+    stays ignored. Outside the main thread, where no handler can be set, signals do what they always do.
     """
 
     def __init__(self) -> None:
@@ -42,7 +43,8 @@ class StopSignals:
 
     def __enter__(self) -> "StopSignals":
         if threading.current_thread() is threading.main_thread():
-            self._former = {number: signal.signal(number, self._note) for number in SIGNALS}
+            heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+            self._former = {number: signal.signal(number, self._note) for number in heard}
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -109,6 +109,15 @@ def test_a_second_signal_interrupts_at_once(tmp_path: Path) -> None:
     train_tiny(tmp_path)
 
 
+def test_a_signal_that_was_to_be_ignored_stays_ignored(tmp_path: Path) -> None:
+    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        train_tiny(tmp_path, At(5, lambda: signal.raise_signal(signal.SIGINT)))
+    finally:
+        signal.signal(signal.SIGINT, former)
+    assert json.loads((tmp_path / "status.json").read_text())["state"] == "done"
+
+
 def test_a_damaged_newest_checkpoint_costs_steps_but_not_the_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
