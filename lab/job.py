@@ -66,7 +66,7 @@ def run(
     build_probes(corpus, config.evaluation)
     with (
         RunFolder.open(directory, plain(config), device, config.fresh) as folder,
-        prefer(usable(config.kernels)),
+        prefer(usable(config.kernels, device)),
     ):
         results = read_json(directory / "results.json")
         judged_by = asdict(config.evaluation)

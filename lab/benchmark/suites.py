@@ -9,7 +9,7 @@ from lab.benchmark.case import CaseSpec
 from lab.benchmark.operators import SIZES
 from lab.benchmark.twin import export
 from lab.config import compose
-from lab.kernels.registry import PATHS
+from lab.kernels.registry import PATHS, kind_of
 
 OURS = "lab"
 MACHINE = "machine"
@@ -87,6 +87,7 @@ def operators(folder: Path) -> list[Comparison]:
                     path, "operator", {"size": size, "path": path, "precision": precision}, repeats=3
                 )
                 for path in PATHS[operator]
+                if kind_of(path) != "triton"  # written for GPUs; this times the processor
             }
             ours = CaseSpec(OURS, "operator", {"size": size, "path": None, "precision": precision}, repeats=3)
             comparisons.append(Comparison(f"{size}, {precision}", ours, list(specs.values()), precision))

@@ -9,6 +9,7 @@ import torch
 
 from lab.files import cache_directory
 from lab.kernels.registry import AUTO
+from lab.kernels.triton_support import can_use_triton
 
 VARIANTS = 64
 """Compiled forms an equation may have: types, ranks, with and without gradient; torch's own limit is 8."""
@@ -36,9 +37,10 @@ def _compile(equation: Callable[..., Any]) -> Callable[..., Any]:
     return torch.compile(equation, dynamic=True, recompile_limit=VARIANTS)  # type: ignore[call-overload]
 
 
-def usable(kind: str) -> str:
-    """``kind`` of paths, or ``auto`` where it is ``compiled`` and :func:`can_compile` says no."""
-    return AUTO if kind == "compiled" and not can_compile() else kind
+def usable(kind: str, device: torch.device) -> str:
+    """``kind`` of paths, or ``auto`` where it is ``compiled`` or ``triton`` and that cannot be had on ``device``."""
+    missing = (kind == "compiled" and not can_compile()) or (kind == "triton" and not can_use_triton(device))
+    return AUTO if missing else kind
 
 
 @cache

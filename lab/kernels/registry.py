@@ -22,7 +22,7 @@ PATHS: dict[str, tuple[str, ...]] = {
     "latent_attention": ("naive", "expanded", "absorbed"),
     "newton_schulz": ("naive", "batched", "gram"),
     "poly_norm": ("naive", "fused", "compiled"),
-    "rms_norm": ("naive", "fused", "compiled"),
+    "rms_norm": ("naive", "fused", "compiled", "triton"),
     "rotary": ("naive", "fused", "compiled"),
     "short_convolution": ("naive", "shifted", "compiled"),
     "sinkhorn": ("naive", "compiled"),

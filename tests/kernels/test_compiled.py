@@ -104,8 +104,8 @@ def test_without_a_compiler_the_equation_runs_and_a_sentence_says_so(
     monkeypatch.setattr(torch, "compile", no_compiler)
     inputs = CASES["swiglu"](3)
     assert torch.equal(value("swiglu", "compiled")(*inputs), value("swiglu", "naive")(*inputs))
-    assert compilation.usable("compiled") == "auto"
-    assert compilation.usable("naive") == "naive"
+    assert compilation.usable("compiled", torch.device("cpu")) == "auto"
+    assert compilation.usable("naive", torch.device("cpu")) == "naive"
     sentence = (
         "kernels=compiled cannot be used here, so operators take their other paths: no C++ compiler was found"
     )

@@ -3,9 +3,16 @@
 from torch import Tensor
 
 from lab.kernels.registry import choose
-from lab.kernels.rms_norm import compiled, fused, naive
+from lab.kernels.rms_norm import compiled, cpp, fused, naive
+from lab.kernels.triton_support import at_first_call
 
-PATHS = {"naive": naive.rms_norm, "fused": fused.rms_norm, "compiled": compiled.rms_norm}
+PATHS = {
+    "naive": naive.rms_norm,
+    "fused": fused.rms_norm,
+    "cpp": cpp.rms_norm,
+    "compiled": compiled.rms_norm,
+    "triton": at_first_call("rms_norm", "rms_norm"),
+}
 
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
@@ -13,4 +20,4 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
 
     Statistics are float32; the result is cast to the type of ``x`` *before* it is multiplied by ``weight``.
     """
-    return PATHS[choose("rms_norm", "fused")](x, weight, eps)
+    return PATHS[choose("rms_norm", "cpp" if cpp.takes(x, weight) else "fused")](x, weight, eps)
