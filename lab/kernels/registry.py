@@ -20,9 +20,9 @@ PATHS: dict[str, tuple[str, ...]] = {
     "gated_rms_norm": ("naive", "separate"),
     "kimi_delta": ("naive", "chunked"),
     "latent_attention": ("naive", "expanded", "absorbed"),
-    "newton_schulz": ("naive", "batched", "gram"),
+    "newton_schulz": ("naive", "batched", "gram", "tiled"),
     "poly_norm": ("naive", "fused", "compiled"),
-    "rms_norm": ("naive", "fused", "compiled", "triton"),
+    "rms_norm": ("naive", "fused", "cpp", "compiled", "triton"),
     "rotary": ("naive", "fused", "compiled"),
     "short_convolution": ("naive", "shifted", "compiled"),
     "sinkhorn": ("naive", "compiled"),
@@ -40,8 +40,8 @@ NATIVE = "native"
 KERNEL_KINDS = (AUTO, "naive", NATIVE, "compiled", "triton")
 """What ``kernels`` can be: each operator's own rule, or a kind of path.
 
-``naive`` is the equation, ``native`` arranges library calls by hand, ``compiled`` is the equation through
-``torch.compile``, ``triton`` is written for GPUs. A file of one of these names is a path of this kind; all
+``naive`` is the equation, ``native`` arranges library calls by hand or is C++ of ours, ``compiled`` is the equation
+through ``torch.compile``, ``triton`` is written for GPUs. A file of one of these names is a path of this kind; all
 others are native.
 """
 

@@ -23,6 +23,8 @@ from lab.kernels.rms_norm import rms_norm
 from lab.kernels.sinkhorn import sinkhorn
 
 HOME = Path(lab.kernels.__file__).parent
+WIDE = torch.ones(2, 4, dtype=torch.float64)
+"""In a type that every operator has one path for, whatever is installed."""
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +49,7 @@ def test_an_operator_has_a_twin_a_readme_and_the_paths_it_names(operator: str) -
 
 
 def test_paths_are_counted_and_can_be_forced() -> None:
-    x, weight = torch.ones(2, 4), torch.ones(4)
+    x, weight = WIDE, WIDE[0]
     rms_norm(x, weight, 1e-6)
     with use_path("rms_norm", "naive"):
         rms_norm(x, weight, 1e-6)
@@ -62,7 +64,7 @@ def test_paths_are_counted_and_can_be_forced() -> None:
 def test_a_forced_path_ends_with_its_block_even_on_errors() -> None:
     with pytest.raises(RuntimeError, match="stop"), use_path("rms_norm", "naive"):
         raise RuntimeError("stop")
-    rms_norm(torch.ones(2, 4), torch.ones(4), 1e-6)
+    rms_norm(WIDE, WIDE[0], 1e-6)
     assert paths_taken() == {"rms_norm": {"fused": 1}}
 
 
@@ -74,7 +76,7 @@ def test_unknown_names_are_refused(operator: str, path: str) -> None:
 
 
 def test_a_kind_is_preferred_where_an_operator_has_it() -> None:
-    x, weight = torch.ones(2, 4), torch.ones(4)
+    x, weight = WIDE, WIDE[0]
     with prefer("naive"):
         rms_norm(x, weight, 1e-6)
         with use_path("rms_norm", "fused"), prefer("native"):
