@@ -18,6 +18,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from lab.checks import require_choice
 from lab.data.config import (
     DataConfig,
+    ExercisesData,
     FolderData,
     HubData,
     PackagesData,
@@ -98,6 +99,7 @@ KINDS: dict[type, dict[str, type]] = {
     },
     DataConfig: {
         "packages": PackagesData,
+        "exercises": ExercisesData,
         "folder": FolderData,
         "hub": HubData,
         "recall": RecallData,

@@ -59,6 +59,20 @@ class PackagesData(TextData):
 
 
 @dataclass
+class ExercisesData(TextData):
+    """The text of packages, and exercises that make up ``share`` of its Korean and English training text.
+
+    What is held out is what packages hold out; see :mod:`lab.data.exercises`.
+    """
+
+    share: float = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(0 < self.share < 1, "data.share", self.share, "it must be above 0 and below 1")
+
+
+@dataclass
 class FolderData(TextData):
     """Every .txt, .md, .jsonl, .parquet and .py file below a local folder."""
 

@@ -86,7 +86,7 @@ def texts_of(data: DataConfig) -> TextData:
     """``data`` itself; raises :class:`~lab.errors.ConfigError` where it is a task and has no texts."""
     if not isinstance(data, TextData):
         raise ConfigError(
-            f"data={data.kind} cannot be used here: it has no texts, as folder, hub and packages do."
+            f"data={data.kind} cannot be used here: it has no texts, as exercises, folder, hub and packages do."
         )
     return data
 

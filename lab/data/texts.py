@@ -13,7 +13,8 @@ from math import ceil
 from pathlib import Path
 from typing import Any, Protocol
 
-from lab.data.config import LANGUAGES, TextData
+from lab.data import exercises
+from lab.data.config import LANGUAGES, ExercisesData, TextData
 from lab.data.deduplicate import distinct
 from lab.data.document import Document, Harvest, hangul_share, normalise
 from lab.data.sources.fetch import Progress
@@ -41,7 +42,8 @@ class Source(Protocol):
 
 def texts_identity(source: Source, data: TextData) -> object:
     """What a folder of texts depends on; the mixture is not part of it."""
-    return [FORMAT, data.kind, source.identity(), data.held_out_fraction, data.split_salt]
+    identity = [FORMAT, data.kind, source.identity(), data.held_out_fraction, data.split_salt]
+    return identity + ([exercises.FORMAT, data.share] if isinstance(data, ExercisesData) else [])
 
 
 def write_texts(source: Source, data: TextData, folder: Path, progress: Progress) -> dict[str, Any]:
@@ -52,7 +54,6 @@ def write_texts(source: Source, data: TextData, folder: Path, progress: Progress
     progress("removing near-duplicates")
     documents = deduplicate(cleaned)
     split = held_out_groups(documents, data)
-    progress("writing documents")
     parts = {
         (name, language): [
             document
@@ -62,21 +63,30 @@ def write_texts(source: Source, data: TextData, folder: Path, progress: Progress
         for name in SPLITS
         for language in LANGUAGES
     }
-    for (name, language), part in parts.items():
-        if part:
-            write_json_lines(folder / f"{name}.{language}.jsonl", (asdict(document) for document in part))
     kept_groups = {document.group for document in documents}
-    for name in SPLITS:
-        pairs = [
-            pair
+    pairs = {
+        name: [
+            replace(pair, ko=normalise(pair.ko), en=normalise(pair.en))
             for pair in harvest.pairs
             if pair.group in kept_groups and (pair.group in split) == (name == "held_out")
         ]
-        write_json_lines(
-            folder / f"{name}.pairs.jsonl",
-            (asdict(replace(pair, ko=normalise(pair.ko), en=normalise(pair.en))) for pair in pairs),
-        )
-    amounts = _amounts_by_source(documents)
+        for name in SPLITS
+    }
+    added: list[Document] = []
+    if isinstance(data, ExercisesData):
+        progress("writing exercises")
+        training = {language: parts["train", language] for language in LANGUAGES}
+        added = exercises.write_exercises(training, pairs["train"], data.share, data.split_salt)
+        harvest.provenance.append({"source": exercises.SOURCE, "licence": "written here"})
+    for document in added:
+        parts["train", document.language].append(document)
+    progress("writing documents")
+    for (name, language), part in parts.items():
+        if part:
+            write_json_lines(folder / f"{name}.{language}.jsonl", (asdict(document) for document in part))
+    for name in SPLITS:
+        write_json_lines(folder / f"{name}.pairs.jsonl", (asdict(pair) for pair in pairs[name]))
+    amounts = _amounts_by_source([*documents, *added])
     return {
         "format": FORMAT,
         "kind": data.kind,

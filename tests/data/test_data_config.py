@@ -9,6 +9,7 @@ import yaml
 
 from lab.data.config import (
     DataConfig,
+    ExercisesData,
     FolderData,
     HubData,
     HubDataset,
@@ -21,6 +22,7 @@ from lab.errors import ConfigError
 CONF = Path(__file__).resolve().parents[2] / "conf"
 CLASSES: dict[str, type] = {
     "data/packages": PackagesData,
+    "data/exercises": ExercisesData,
     "data/folder": FolderData,
     "data/hub": HubData,
     "data/recall": RecallData,
@@ -66,6 +68,8 @@ def test_languages_are_those_with_weight() -> None:
             "data.held_out_fraction=0.0 cannot be used: it must be above 0",
         ),
         (PackagesData, {"held_out_fraction": 0.9}, "data.held_out_fraction=0.9"),
+        (ExercisesData, {"share": 0.0}, "data.share=0.0"),
+        (ExercisesData, {"share": 1.0}, "data.share=1.0"),
         (FolderData, {"path": " "}, "data.path=' ' cannot be used: it must be a folder of text files."),
         (FolderData, {"path": "p", "text_field": ""}, "data.text_field='' cannot be used"),
         (HubData, {"sources": {}}, "data.sources=[] cannot be used: it needs one data set or more"),

@@ -12,8 +12,9 @@ from zipfile import ZipFile
 import pytest
 
 from lab.data import corpus as corpus_module
-from lab.data.config import PackagesData, TokenizerConfig
+from lab.data.config import ExercisesData, PackagesData, TokenizerConfig
 from lab.data.corpus import Corpus, prepare
+from lab.data.exercises import SOURCE
 from lab.data.sources import fetch
 from lab.data.sources.catalogues import gettext_messages, json_messages
 from lab.data.sources.packages import PackagesSource
@@ -122,6 +123,25 @@ def test_twins_share_a_split(make: Prepare) -> None:
     assert 20 < len(pairs) <= 24
     assert all(pair.ko in held_out[pair.group] and re.match("The .*\\.", pair.en) for pair in pairs)
     assert 200 < len(corpus.pairs("train")) <= 216
+
+
+def test_exercises_leave_held_out_text_and_what_is_trained_on_as_they_are(
+    make: Prepare, tmp_path: Path
+) -> None:
+    plain = make()
+    data = ExercisesData(kind="exercises", held_out_fraction=DATA.held_out_fraction, share=0.5)
+    corpus = prepare(data, TOKENIZER, tmp_path / "cache")
+    for language in plain.languages:
+        assert corpus.held_out(language) == plain.held_out(language)
+        written = [one for one in corpus.train(language) if one.source == SOURCE]
+        assert [one for one in corpus.train(language) if one.source != SOURCE] == plain.train(language)
+        assert bool(written) == (language != "code")
+        held_out = [line for one in plain.held_out(language) for line in one.text.split("\n")]
+        assert not any(line in one.text for line in held_out for one in written)
+    assert corpus.pairs("held_out") == plain.pairs("held_out")
+    assert set(corpus.manifest["sources"][-1]["kept"]) == {"ko", "en"}
+    counts = [corpus.manifest[key] - plain.manifest[key] for key in ("documents_read", "documents_duplicate")]
+    assert counts == [0, 0]
 
 
 def test_a_second_time_no_network_is_touched(make: Prepare, downloads: list[str], tmp_path: Path) -> None:

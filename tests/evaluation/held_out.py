@@ -1,5 +1,6 @@
 """Held-out text written by hand, with everything that the constructions look for."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from tests.evaluation.stand_ins import document
 THINGS = ("세금", "기기", "주택", "서버", "설정", "자료", "법률", "회사", "문서", "화면", "계약", "건물")
 DEEDS = ("저장한다고 적었다", "살펴본다고 말했다", "준비한다고 알렸다", "검토한다고 썼다")
 MANNERS = ("빠르게", "느리게", "고르게", "새롭게", "가볍게", "무겁게", "어둡게", "두껍게", "외롭게", "해롭게")
+SIGNS = {"더하기": "+", "빼기": "-", "곱하기": "*", "and": "+", "minus": "-", "times": "*"}
 ENGLISH = ("settings", "records", "servers", "documents", "screens", "contracts")
 
 
@@ -68,3 +70,10 @@ def written(documents: Sequence[Document] | None = None) -> WrittenText:
     if documents is None:
         documents = [make(number, "ab"[number % 2]) for number in range(10) for make in (korean, english)]
     return WrittenText(list(documents), [pair for number in range(6) for pair in pairs(number)])
+
+
+def problem_of(line: str) -> tuple[int, str, int]:
+    """The operands and the sign of a problem in words, whatever its result."""
+    a, b = map(int, re.findall(r"\d+", line)[:2])
+    (sign,) = (mark for word, mark in SIGNS.items() if f" {word} " in line)
+    return a, sign, b

@@ -1,7 +1,6 @@
 """Constructions: what an item is made of, that it can be answered, and that the same text gives the same items."""
 
 import json
-import re
 from collections import Counter
 from dataclasses import replace
 
@@ -9,6 +8,7 @@ import pytest
 
 from lab.config import compose
 from lab.data.corpus import Corpus, corpus_directory, prepare
+from lab.data.exercises import is_reserved
 from lab.errors import ConfigError
 from lab.evaluation.config import SuiteConfig
 from lab.evaluation.items import ChoiceItem, Probe
@@ -16,12 +16,13 @@ from lab.evaluation.suite import make_suite
 from lab.evaluation.tasks.catalogue import TASKS, select_tasks
 from lab.evaluation.tasks.pins import pins_of, read_pins
 from lab.evaluation.tasks.spelling import misspelt
+from lab.evaluation.tasks.synthetic import HAYSTACKS
 from lab.evaluation.tasks.task import at_word_boundary, make_task, nearest_in_length, require_choices
 from lab.job import cache_directory
 from lab.overrides import CONF
 from lab.report.evaluation import catalogue_table, tasks_table
 from lab.report.tables import to_markdown
-from tests.evaluation.held_out import written
+from tests.evaluation.held_out import problem_of, written
 
 TEXT = written()
 MADE = {name: make_task(kind, TEXT, 40, 0) for name, kind in TASKS.items()}
@@ -129,27 +130,40 @@ def test_a_misspelling_is_one_vowel_and_no_known_word() -> None:
 
 @pytest.mark.parametrize("language", ["ko", "en"])
 def test_every_sum_is_right_and_every_wrong_result_is_wrong(language: str) -> None:
-    signs = {"더하기": "+", "빼기": "-", "곱하기": "*", "and": "+", "minus": "-", "times": "*"}
     for item in task(f"arithmetic_{language}").items:
         *shown, asked = item.context.split("\n")
         results = [int(line.rsplit(" ", 1)[1]) for line in shown] + [int(item.choices[item.answer])]
         for line, result in zip([*shown, asked], results, strict=True):
-            a, b = map(int, re.findall(r"\d+", line)[:2])
-            (sign,) = (mark for word, mark in signs.items() if f" {word} " in line)
+            a, sign, b = problem_of(line)
             assert {"+": a + b, "-": a - b, "*": a * b}[sign] == result
         assert len(set(item.choices)) == 4
 
 
 def test_keys_are_all_in_the_text_and_the_right_one_in_every_quarter() -> None:
-    places = Counter()
-    for item in task("key_retrieval_ko").items:
+    made = make_task(TASKS["key_retrieval_ko"], TEXT, 192, 0)
+    assert made is not None
+    places, sizes = Counter(), Counter()
+    for item in made.items:
         *lines, asked = item.context.split("\n")
         keys = [line for line in lines if line.split("의 번호는 ")[-1].isdecimal()]
         assert {key.split("번호는")[1] for key in keys} == set(item.choices)
         assert len(keys) == 4
-        places[keys.index(f"{asked}{item.choices[item.answer]}")] += 1
-        assert len(item.context) > 1200
-    assert sorted(places.values()) == [8, 8, 12, 12]  # 40 items, four to a place in turn
+        around = len(item.context) - len("\n".join([*keys, asked]))
+        (size,) = (size for size in HAYSTACKS if size <= around <= size + 170)
+        places[size, keys.index(f"{asked}{item.choices[item.answer]}")] += 1
+        sizes[size] += 1
+    assert set(sizes.values()) == {64}
+    assert set(places.values()) == {16}
+
+
+def test_what_is_asked_for_is_reserved_and_what_is_shown_solved_is_not() -> None:
+    for language in ("ko", "en"):
+        for item in task(f"arithmetic_{language}").items:
+            problems = [problem_of(line) for line in item.context.split("\n")]
+            assert [is_reserved(*one) for one in problems] == [False, False, False, True]
+    assert all(is_reserved(item.context.rsplit(" ", 1)[0]) for item in task("associative_recall").items)
+    for item in task("key_retrieval_ko").items:
+        assert all(is_reserved("number", int(choice)) for choice in item.choices)
 
 
 def test_associations_can_be_looked_up() -> None:

@@ -96,6 +96,7 @@ _KINDS = (
         "ko",
         synthetic.arithmetic_ko,
         synthetic=True,
+        version=2,
     ),
     TaskKind(
         "arithmetic_en",
@@ -105,16 +106,18 @@ _KINDS = (
         "en",
         synthetic.arithmetic_en,
         synthetic=True,
+        version=2,
     ),
     TaskKind(
         "key_retrieval_ko",
         "finds a fact in a long text",
-        "1,200 characters of held-out sentences with four trees and their numbers between them, one in each "
-        "quarter; the number of one tree, wrong ones are those of the others",
+        "100, 300 and 1,200 characters in turn of held-out sentences with four trees and their numbers between them, "
+        "one in each quarter; the number of one tree, wrong ones are those of the others",
         4,
         "ko",
         synthetic.key_retrieval_ko,
-        max_items=80,
+        max_items=192,
+        version=2,
     ),
     TaskKind(
         "associative_recall",
@@ -124,6 +127,7 @@ _KINDS = (
         "-",
         synthetic.associative_recall,
         synthetic=True,
+        version=2,
     ),
 )
 

@@ -42,7 +42,8 @@ def export_tasks(tasks: Mapping[str, Probe], target: Path) -> None:
 
 def task_settings(task: Probe, data: Path) -> dict[str, Any]:
     """The YAML of one task whose items lie in the file ``data``."""
-    metric = METRICS[TASKS[task.name].score]
+    kind = TASKS[task.name]
+    metric = METRICS[kind.score]
     return {
         "task": f"{GROUP}_{task.name}",
         "dataset_path": "json",
@@ -55,7 +56,7 @@ def task_settings(task: Probe, data: Path) -> dict[str, Any]:
         "target_delimiter": "",
         "num_fewshot": 0,
         "metric_list": [{"metric": metric, "aggregation": "mean", "higher_is_better": True}],
-        "metadata": {"version": 1, "manifest": task.manifest, "construction": TASKS[task.name].construction},
+        "metadata": {"version": kind.version, "manifest": task.manifest, "construction": kind.construction},
     }
 
 

@@ -5,21 +5,16 @@ from collections.abc import Iterator
 from functools import partial
 
 from lab.data.document import Pair
+from lab.data.exercises import is_pairable, pair_context
 from lab.evaluation.items import Candidate, ChoiceItem, draw_items
 from lab.evaluation.tasks.task import HeldOutText, nearest_in_length, place_answer, rank
 
 WRONG = 3
-MIN_CHARACTERS, MAX_CHARACTERS = 12, 160
-HEADINGS = {"ko": "한국어", "en": "English"}
 
 
 def pairing(source: str, target: str, text: HeldOutText, num_items: int, seed: int) -> tuple[ChoiceItem, ...]:
     """From a message in language ``source`` to the one in ``target``; wrong ones are of the same catalogue."""
-    usable = [
-        pair
-        for pair in text.pairs("held_out")
-        if all(MIN_CHARACTERS <= len(one) <= MAX_CHARACTERS and "\n" not in one for one in (pair.ko, pair.en))
-    ]
+    usable = [pair for pair in text.pairs("held_out") if is_pairable(pair)]
     return draw_items(_candidates(usable, source, target, seed), num_items, seed)
 
 
@@ -38,6 +33,6 @@ def _candidates(pairs: list[Pair], source: str, target: str, seed: int) -> Itera
         ]
         wrong = nearest_in_length(others, right, WRONG, seed, given)
         if len(wrong) == WRONG:
-            context = f"{HEADINGS[source]}: {given}\n{HEADINGS[target]}:"
+            context = pair_context(given, source, target)
             item = place_answer(context, f" {right}", [f" {one}" for one in wrong], pair.group, seed)
             yield Candidate(item, given)

@@ -1,9 +1,19 @@
-"""Items that a seed writes: arithmetic in words, keys to be found in long text, associations to be recalled."""
+"""Items that a seed writes: arithmetic in words, keys to be found in long text, associations to be recalled.
+
+What is asked for is reserved, see :mod:`lab.data.exercises`: no model that was trained on exercises has met it.
+"""
 
 import random
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from lab.data.exercises import (
+    ask_key,
+    draw_associations,
+    draw_keys,
+    draw_problem,
+    list_associations,
+)
 from lab.evaluation.items import ChoiceItem
 from lab.evaluation.korean import sentences
 from lab.evaluation.tasks.task import HeldOutText, documents_of, rank
@@ -15,16 +25,11 @@ SHOTS = 3
 ONES, TENS = (1, 2, 3), (10, 20)
 """By how much wrong results are off: in the last digit, in what stands before it, or in both."""
 
-HAYSTACK_CHARACTERS = 1200
-"""Korean text around the keys, about a thousand tokens of a small vocabulary."""
+HAYSTACKS = (100, 300, 1200)
+"""Characters of Korean text around the keys, in turn: from what a short window holds to about a thousand tokens."""
 
-NAMES = ("은행나무", "소나무", "단풍나무", "느티나무", "대나무", "밤나무", "감나무", "버드나무")
-SYLLABLES = tuple("가나다라마바사아자차카타파하거너더러머버")
-
-PROBLEMS: dict[str, dict[str, str]] = {
-    "ko": {"+": "{a} 더하기 {b}의 값은", "-": "{a} 빼기 {b}의 값은", "*": "{a} 곱하기 {b}의 값은"},
-    "en": {"+": "The sum of {a} and {b} is", "-": "{a} minus {b} is", "*": "{a} times {b} is"},
-}
+LISTED = 8
+"""Associations in a list."""
 
 
 def arithmetic(language: str, text: HeldOutText, num_items: int, seed: int) -> tuple[ChoiceItem, ...]:
@@ -56,7 +61,7 @@ def key_retrieval_ko(text: HeldOutText, num_items: int, seed: int) -> tuple[Choi
         for sentence in sentences(document.text)
         if 15 <= len(sentence) <= 160
     ]
-    if sum(map(len, pool)) < HAYSTACK_CHARACTERS:
+    if sum(map(len, pool)) < max(HAYSTACKS):
         return ()
     return _written(partial(_haystack, pool), "key_retrieval_ko", num_items, seed)
 
@@ -85,7 +90,8 @@ def _problem(language: str, draw: random.Random, number: int) -> tuple[str, list
     """The choices are two last digits with two other beginnings: who prefers any digits is right in one of four."""
     up, right = (1 if number // CHOICES % CHOICES & bit else -1 for bit in (1, 2))
     while True:
-        *shown, (question, result) = [_one_problem(language, draw) for _ in range(SHOTS + 1)]
+        shown = [draw_problem(draw, language, reserved=False) for _ in range(SHOTS)]
+        question, result = draw_problem(draw, language, reserved=True)
         ones, tens = right * draw.choice(ONES), up * draw.choice(TENS)
         values = [result, result + ones, result + tens, result + ones + tens]
         of_one_length = len({len(str(abs(value))) for value in values}) == 1 and min(values) >= 10
@@ -96,28 +102,18 @@ def _problem(language: str, draw: random.Random, number: int) -> tuple[str, list
     return context, [f" {value}" for value in (result, *wrong)]
 
 
-def _one_problem(language: str, draw: random.Random) -> tuple[str, int]:
-    sign = draw.choice("+-*")
-    if sign == "*":
-        a, b = draw.randint(2, 9), draw.randint(2, 9)
-    else:
-        b, a = sorted((draw.randint(1, 99), draw.randint(1, 99)))
-    result = {"+": a + b, "-": a - b, "*": a * b}[sign]
-    return PROBLEMS[language][sign].format(a=a, b=b), result
-
-
 def _recall(draw: random.Random, number: int) -> tuple[str, list[str]]:
-    keys, values = draw.sample(SYLLABLES, 8), draw.sample(range(10), 8)
-    listed = " ".join(f"{key} {value}" for key, value in zip(keys, values, strict=True))
-    asked = draw.randrange(8)
+    keys, values = draw_associations(draw, LISTED, reserved=True)
+    asked = draw.randrange(LISTED)
     wrong = draw.sample([value for value in values if value != values[asked]], CHOICES - 1)
-    return f"{listed} {keys[asked]}", [f" {value}" for value in (values[asked], *wrong)]
+    context = f"{list_associations(keys, values)} {keys[asked]}"
+    return context, [f" {value}" for value in (values[asked], *wrong)]
 
 
 def _haystack(pool: list[str], draw: random.Random, number: int) -> tuple[str, list[str]]:
-    text = list(_until(pool, draw))
-    names, values = draw.sample(NAMES, CHOICES), draw.sample(range(1000, 10000), CHOICES)
-    lines = [f"{name}의 번호는 {value}" for name, value in zip(names, values, strict=True)]
+    text = list(_until(pool, HAYSTACKS[number // CHOICES**2 % len(HAYSTACKS)], draw))
+    trees, numbers = draw_keys(draw, reserved=True)
+    lines = [f"{ask_key(tree)} {value}" for tree, value in zip(trees, numbers, strict=True)]
     order = [*range(1, CHOICES)]
     order.insert(
         number // CHOICES % CHOICES, 0
@@ -125,14 +121,14 @@ def _haystack(pool: list[str], draw: random.Random, number: int) -> tuple[str, l
     depths = [int((quarter + draw.random()) * len(text) / CHOICES) for quarter in range(CHOICES)]
     for depth, line in reversed([*zip(depths, order, strict=True)]):
         text.insert(depth, lines[line])
-    return "\n".join([*text, f"{names[0]}의 번호는"]), [f" {value}" for value in values]
+    return "\n".join([*text, ask_key(trees[0])]), [f" {value}" for value in numbers]
 
 
-def _until(pool: list[str], draw: random.Random) -> Iterator[str]:
-    """Different sentences of ``pool`` in random order, :data:`HAYSTACK_CHARACTERS` of them."""
+def _until(pool: list[str], characters: int, draw: random.Random) -> Iterator[str]:
+    """Different sentences of ``pool`` in random order, ``characters`` of them or a sentence more."""
     size = 0
     for sentence in draw.sample(pool, len(pool)):
-        if size >= HAYSTACK_CHARACTERS:
+        if size >= characters:
             return
         size += len(sentence) + 1
         yield sentence

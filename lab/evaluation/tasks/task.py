@@ -47,7 +47,7 @@ class TaskKind:
     """One task: the ability it asks for, how its items are made, and how many choices each has.
 
     ``synthetic`` items need no corpus. ``score`` is how choices are compared.
-    ``max_items`` bounds a task whose items are long.
+    ``max_items`` bounds a task whose items are long. ``version`` is raised when the construction changes.
     """
 
     name: str
@@ -59,6 +59,7 @@ class TaskKind:
     score: Score = "per_byte"
     synthetic: bool = False
     max_items: int | None = None
+    version: int = 1
 
     @property
     def chance(self) -> float:
