@@ -21,14 +21,14 @@ PATHS: dict[str, tuple[str, ...]] = {
     "kimi_delta": ("naive", "chunked"),
     "latent_attention": ("naive", "expanded", "absorbed"),
     "newton_schulz": ("naive", "batched", "gram", "tiled"),
-    "poly_norm": ("naive", "fused", "compiled"),
+    "poly_norm": ("naive", "fused", "compiled", "triton"),
     "rms_norm": ("naive", "fused", "cpp", "compiled", "triton"),
-    "rotary": ("naive", "fused", "compiled"),
+    "rotary": ("naive", "fused", "compiled", "triton"),
     "short_convolution": ("naive", "shifted", "compiled"),
     "sinkhorn": ("naive", "compiled"),
     "sparse_attention": ("naive", "masked", "gathered"),
     "stream_mixing": ("naive", "batched", "compiled"),
-    "swiglu": ("naive", "library", "compiled"),
+    "swiglu": ("naive", "library", "compiled", "triton"),
 }
 """Every operator and its paths; ``naive`` is the one that the others are held to.
 

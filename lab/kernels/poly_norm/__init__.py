@@ -4,8 +4,14 @@ from torch import Tensor
 
 from lab.kernels.poly_norm import compiled, fused, naive
 from lab.kernels.registry import choose
+from lab.kernels.triton_support import at_first_call
 
-PATHS = {"naive": naive.poly_norm, "fused": fused.poly_norm, "compiled": compiled.poly_norm}
+PATHS = {
+    "naive": naive.poly_norm,
+    "fused": fused.poly_norm,
+    "compiled": compiled.poly_norm,
+    "triton": at_first_call("poly_norm", "poly_norm"),
+}
 
 
 def poly_norm(gate: Tensor, up: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:

@@ -5,8 +5,14 @@ from torch import Tensor
 
 from lab.kernels.registry import choose
 from lab.kernels.rotary import compiled, fused, naive
+from lab.kernels.triton_support import at_first_call
 
-PATHS = {"naive": naive.rotate, "fused": fused.rotate, "compiled": compiled.rotate}
+PATHS = {
+    "naive": naive.rotate,
+    "fused": fused.rotate,
+    "compiled": compiled.rotate,
+    "triton": at_first_call("rotary", "rotate"),
+}
 
 
 def rotary_table(inverse_frequencies: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,10 +4,16 @@ from torch import Tensor
 
 from lab.kernels.registry import choose
 from lab.kernels.swiglu import compiled, library, naive
+from lab.kernels.triton_support import at_first_call
 
 __all__ = ["swiglu"]
 
-PATHS = {"naive": naive.swiglu, "library": library.swiglu, "compiled": compiled.swiglu}
+PATHS = {
+    "naive": naive.swiglu,
+    "library": library.swiglu,
+    "compiled": compiled.swiglu,
+    "triton": at_first_call("swiglu", "swiglu"),
+}
 
 
 def swiglu(gate: Tensor, up: Tensor) -> Tensor:
