@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 PATHS: dict[str, tuple[str, ...]] = {
     "attention": ("naive", "sdpa", "banded"),
-    "cross_entropy": ("naive", "chunked"),
+    "cross_entropy": ("naive", "chunked", "triton"),
     "differential_attention": ("naive", "separate", "blocked"),
     "experts": ("naive", "sorted"),
     "gated_rms_norm": ("naive", "separate"),

@@ -15,6 +15,7 @@ from tests.kernels.twins import hold_to_twin, normal
 
 needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
 LENGTHS = (1, 63, 500)
+VOCABULARY = 150
 TYPES = [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 2e-2)]
 
 
@@ -75,6 +76,28 @@ def test_rotary(length: int, dtype: torch.dtype, tolerance: float) -> None:
         return lambda x: path("rotary", name)(x[:, :, 1:], *table)
 
     hold_to_twin(heads_cut_out("triton"), heads_cut_out("naive"), values, tolerance)
+
+
+@needs_triton
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+@pytest.mark.parametrize(("dtype", "tolerance"), TYPES)
+def test_cross_entropy(
+    length: int, reduction: str, dtype: torch.dtype, tolerance: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chunks_per_vocabulary = 3
+    kernels = pytest.importorskip("lab.kernels.cross_entropy.triton")
+    monkeypatch.setattr(kernels, "WORDS_PER_CHUNK", -(-VOCABULARY // chunks_per_vocabulary))
+    targets = torch.arange(length) * 7 % VOCABULARY
+    targets[3::5] = -100
+    values = [normal(length, 20, dtype=dtype), normal(VOCABULARY, 20, dtype=dtype), targets, reduction]
+    hold_to_twin(path("cross_entropy"), path("cross_entropy", "naive"), values, tolerance)
+
+
+@needs_triton
+def test_cross_entropy_of_ignored_targets_is_zero_and_so_are_its_gradients() -> None:
+    values = [normal(5, 20), normal(VOCABULARY, 20), torch.full((5,), -100), "mean"]
+    hold_to_twin(path("cross_entropy"), path("cross_entropy", "naive"), values, 0.0)
 
 
 def test_a_run_that_asks_for_triton_where_it_cannot_be_had_is_told_once_and_goes_on(

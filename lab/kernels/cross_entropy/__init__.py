@@ -6,8 +6,13 @@ from torch import Tensor
 
 from lab.kernels.cross_entropy import chunked, naive
 from lab.kernels.registry import choose
+from lab.kernels.triton_support import at_first_call
 
-PATHS = {"naive": naive.linear_cross_entropy, "chunked": chunked.linear_cross_entropy}
+PATHS = {
+    "naive": naive.linear_cross_entropy,
+    "chunked": chunked.linear_cross_entropy,
+    "triton": at_first_call("cross_entropy", "linear_cross_entropy"),
+}
 
 
 def linear_cross_entropy(
