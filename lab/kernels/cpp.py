@@ -24,7 +24,8 @@ from torch import Tensor
 from lab.files import cache_directory
 
 SOURCE = "kernel.cpp"
-HEADER = Path(__file__).parent / "vector.h"
+HEADERS = Path(__file__).parent
+"""The folder whose ``.h`` files any source may include."""
 COMPILERS = ("c++", "g++", "clang++")
 FLAGS = (
     "-std=c++17",
@@ -41,20 +42,20 @@ FLAGS = (
 TYPES = {"p": ctypes.c_void_p, "l": ctypes.c_int64, "d": ctypes.c_double}
 
 
-def cpp_function(path: str, name: str, arguments: str) -> Callable[..., None]:
-    """The ``extern "C"`` function ``name`` of the :data:`SOURCE` beside the Python file ``path``.
+def cpp_function(path: str, name: str, arguments: str, source: str = SOURCE) -> Callable[..., None]:
+    """The ``extern "C"`` function ``name`` of the file ``source`` beside the Python file ``path``.
 
     ``arguments`` has a letter of :data:`TYPES` for each, tensors first; the number of threads follows them by itself.
     Tensors must be contiguous where the function takes them to be. Only for use where :func:`can_build` says yes.
     """
-    source = Path(path).with_name(SOURCE)
+    file = Path(path).with_name(source)
     tensors = arguments.count("p")
     assert arguments.startswith("p" * tensors)
     found: list[Callable[..., None]] = []
 
     def call(*values: Any) -> None:
         if not found:
-            function = _library(source)[name]
+            function = _library(file)[name]
             function.argtypes = [*(TYPES[letter] for letter in arguments), ctypes.c_int64]
             function.restype = None
             found.append(function)
@@ -97,7 +98,7 @@ def _library(source: Path) -> ctypes.CDLL:
     key = hashlib.sha256()
     for part in (
         source.read_bytes(),
-        HEADER.read_bytes(),
+        *(header.read_bytes() for header in sorted(HEADERS.glob("*.h"))),
         " ".join(FLAGS).encode(),
         compiler.encode(),
         _processor(),
@@ -119,7 +120,7 @@ def _build(compiler: str, source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
-        command = [compiler, *FLAGS, f"-I{HEADER.parent}", str(source), "-o", str(partial)]
+        command = [compiler, *FLAGS, f"-I{HEADERS}", str(source), "-o", str(partial)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise RuntimeError(f"{compiler} says: {(done.stderr.strip().splitlines() or ['nothing'])[0]}")
