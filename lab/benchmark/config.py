@@ -4,16 +4,19 @@ from dataclasses import dataclass, field
 
 from lab.checks import require, require_at_least, require_choice
 
-SUITES = ("operators", "peers", "growth")
+TARGETS = "targets"
+SUITES = ("operators", "peers", "growth", TARGETS)
 
 
 @dataclass
 class BenchmarkConfig:
-    """``suite`` is one of :data:`SUITES`.
+    """``suite`` is one of :data:`SUITES`; :data:`TARGETS` times nothing and reads what the others left.
 
-    ``rounds`` undisturbed rounds are wanted of each comparison, on ``threads`` threads (null = all cores). ``only``
+    Up to ``rounds`` undisturbed rounds are timed of each comparison, on ``threads`` threads (null = all cores).
+    ``only``
     keeps comparisons whose name contains one of its words, [] = all. Results lie below ``output`` and are read back
-    unless ``fresh``; ``write`` renews the tables of ``lab/benchmark/README.md``.
+    unless ``fresh`` or the code has changed; ``write`` takes them over into ``lab/benchmark``, with the tables of its
+    README and its figure.
     """
 
     suite: str

@@ -34,11 +34,18 @@ def transformers_decoding(
     new: int,
     folder: str,
     cache: str | None = None,
+    compiled: bool = False,
     **settings: Any,
 ) -> Case:
-    """The same by ``generate``; ``cache`` is its ``cache_implementation``, the rest as in :func:`in_transformers`."""
+    """The same by ``generate`` with weights in ``precision``.
+
+    ``cache`` is its ``cache_implementation``, ``compiled`` has it compile the forward pass for one new token, which it
+    does by itself on a GPU; the rest as in :func:`in_transformers`.
+    """
+    from transformers import CompileConfig
+
     config = compose(overrides)
-    model = in_transformers(folder, **settings).eval()
+    model = in_transformers(folder, precision=precision, **settings).eval()
     tokens = batch_of(config.model.vocab_size, batch, prompt)
     options: dict[str, Any] = {
         "max_new_tokens": new,
@@ -48,10 +55,11 @@ def transformers_decoding(
     }
     if cache:
         options["cache_implementation"] = cache
+    if compiled:
+        options["compile_config"] = CompileConfig(mode="default")
+        options["compile_config"]._compile_all_devices = True
 
-    @torch.no_grad()
     def decode() -> torch.Tensor:
-        with autocast(CPU, precision):
-            return model.generate(tokens, attention_mask=torch.ones_like(tokens), **options)
+        return model.generate(tokens, attention_mask=torch.ones_like(tokens), **options)
 
     return Case(decode, tokens=batch * new, facts={"continuation": decode()[0, prompt:].tolist()})

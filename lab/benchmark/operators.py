@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lab.benchmark.case import Case
-from lab.benchmark.machine import fastest_shape
+from lab.benchmark.machine import fastest_shape, memory_bandwidth
 from lab.kernels.attention import AttentionMask, attention
 from lab.kernels.cross_entropy import linear_cross_entropy
 from lab.kernels.differential_attention import differential_attention
@@ -47,7 +47,8 @@ class Work:
     differentiable: bool = True
 
 
-def _normal(*shape: int) -> Tensor:
+def normal(*shape: int) -> Tensor:
+    """Normal numbers, the same ones for the same ``shape``."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)))
 
 
@@ -55,20 +56,20 @@ def _attention(B: int, T: int, H: int, K: int, d: int, window: int | None = None
     positions = torch.arange(T).expand(B, T).contiguous()
     mask = AttentionMask(positions, positions, window=window)
     keys = T / 2 if window is None else min(window, T / 2)
-    inputs = [_normal(B, T, H, d), _normal(B, T, K, d), _normal(B, T, K, d)]
+    inputs = [normal(B, T, H, d), normal(B, T, K, d), normal(B, T, K, d)]
     return Work(lambda q, k, v: attention(q, k, v, mask, d**-0.5), inputs, 4 * B * T * keys * H * d)
 
 
 def _cross_entropy(N: int, D: int, V: int) -> Work:
     targets = torch.randint(V, (N,), generator=torch.Generator().manual_seed(0))
-    inputs = [_normal(N, D), 0.02 * _normal(V, D)]
+    inputs = [normal(N, D), 0.02 * normal(V, D)]
     return Work(lambda h, w: linear_cross_entropy(h, w, targets), inputs, 2 * N * D * V)
 
 
 def _differential_attention(B: int, T: int, G: int, r: int, d: int) -> Work:
     positions = torch.arange(T).expand(B, T).contiguous()
     mask = AttentionMask(positions, positions)
-    inputs = [_normal(B, T, G, r + 1, d), _normal(B, T, G, 2, d), _normal(B, T, G, 2 * d), torch.tensor(0.5)]
+    inputs = [normal(B, T, G, r + 1, d), normal(B, T, G, 2, d), normal(B, T, G, 2 * d), torch.tensor(0.5)]
     flops = 2 * B * T * (T / 2) * G * ((r + 1) * d + r * 2 * d)
     return Work(lambda q, k, v, w: differential_attention(q, k, v, w, mask, d**-0.5), inputs, flops)
 
@@ -76,7 +77,7 @@ def _differential_attention(B: int, T: int, G: int, r: int, d: int) -> Work:
 def _experts(N: int, D: int, F: int, E: int, k: int) -> Work:
     scores = torch.rand(N, E, generator=torch.Generator().manual_seed(0))
     weights, indices = scores.topk(k, dim=-1)
-    inputs = [_normal(N, D), weights, 0.02 * _normal(E, 2 * F, D), 0.02 * _normal(E, D, F)]
+    inputs = [normal(N, D), weights, 0.02 * normal(E, 2 * F, D), 0.02 * normal(E, D, F)]
 
     def call(x: Tensor, w: Tensor, w_in: Tensor, w_out: Tensor) -> Tensor:
         return expert_feed_forward(x, indices, w, w_in, w_out, lambda g, u, _: functional.silu(g) * u)
@@ -85,18 +86,18 @@ def _experts(N: int, D: int, F: int, E: int, k: int) -> Work:
 
 
 def _gated_rms_norm(N: int, D: int, rank: int) -> Work:
-    inputs = [_normal(N, D), torch.ones(D), _normal(rank, D), _normal(D, rank)]
+    inputs = [normal(N, D), torch.ones(D), normal(rank, D), normal(D, rank)]
     return Work(lambda x, w, down, up: gated_rms_norm(x, w, 1e-6, down, up), inputs, 4 * N * D * (rank + 1))
 
 
 def _kimi_delta(B: int, T: int, H: int, d: int) -> Work:
-    q, k, v = (_normal(B, T, H, d) for _ in range(3))
+    q, k, v = (normal(B, T, H, d) for _ in range(3))
     inputs = [
         functional.normalize(q, dim=-1),
         functional.normalize(k, dim=-1),
         v,
-        -functional.softplus(_normal(B, T, H, d)),
-        torch.sigmoid(_normal(B, T, H)),
+        -functional.softplus(normal(B, T, H, d)),
+        torch.sigmoid(normal(B, T, H)),
     ]
     return Work(lambda *x: kimi_delta(*x)[0], inputs, 7 * B * T * H * d * d)
 
@@ -104,10 +105,10 @@ def _kimi_delta(B: int, T: int, H: int, d: int) -> Work:
 def _latent_attention(B: int, T: int, S: int, H: int, R: int, nope: int, rope: int, v: int) -> Work:
     mask = AttentionMask(torch.arange(S - T, S).expand(B, T), torch.arange(S).expand(B, S))
     inputs = [
-        _normal(B, T, H, nope + rope),
-        _normal(B, S, R),
-        _normal(B, S, 1, rope),
-        _normal(H * (nope + v), R),
+        normal(B, T, H, nope + rope),
+        normal(B, S, R),
+        normal(B, S, 1, rope),
+        normal(H * (nope + v), R),
     ]
 
     def call(q: Tensor, latent: Tensor, k_rope: Tensor, weight: Tensor) -> Tensor:
@@ -122,51 +123,51 @@ def _latent_attention(B: int, T: int, S: int, H: int, R: int, nope: int, rope: i
 def _newton_schulz(n: int, rows: int, columns: int) -> Work:
     steps = 5
     flops = n * steps * (4 * rows**2 * columns + 2 * rows**3)
-    return Work(lambda x: newton_schulz(x, steps), [_normal(n, rows, columns)], flops, differentiable=False)
+    return Work(lambda x: newton_schulz(x, steps), [normal(n, rows, columns)], flops, differentiable=False)
 
 
 def _poly_norm(N: int, F: int) -> Work:
-    inputs = [_normal(N, F), _normal(N, F), torch.full((3,), 1 / 3), torch.zeros(1)]
+    inputs = [normal(N, F), normal(N, F), torch.full((3,), 1 / 3), torch.zeros(1)]
     return Work(lambda g, u, w, b: poly_norm(g, u, w, b, 1e-6), inputs, 12 * N * F)
 
 
 def _rms_norm(N: int, D: int) -> Work:
-    return Work(lambda x, w: rms_norm(x, w, 1e-6), [_normal(N, D), torch.ones(D)], 4 * N * D)
+    return Work(lambda x, w: rms_norm(x, w, 1e-6), [normal(N, D), torch.ones(D)], 4 * N * D)
 
 
 def _rotary(B: int, T: int, H: int, d: int) -> Work:
     frequencies = 10_000.0 ** (-torch.arange(0, d, 2) / d)
     cos, sin = rotary_table(frequencies, torch.arange(T).expand(B, T))
-    return Work(lambda x: rotate(x, cos, sin), [_normal(B, T, H, d)], 3 * B * T * H * d)
+    return Work(lambda x: rotate(x, cos, sin), [normal(B, T, H, d)], 3 * B * T * H * d)
 
 
 def _short_convolution(B: int, T: int, C: int, w: int) -> Work:
     return Work(
         lambda x, weight: short_convolution(x, weight)[0],
-        [_normal(B, T, C), _normal(C, w)],
+        [normal(B, T, C), normal(C, w)],
         2 * B * T * C * w,
     )
 
 
 def _sinkhorn(N: int, S: int, iterations: int) -> Work:
-    return Work(lambda x: sinkhorn(x, iterations), [_normal(N, S, S)], 4 * N * S * S * iterations)
+    return Work(lambda x: sinkhorn(x, iterations), [normal(N, S, S)], 4 * N * S * S * iterations)
 
 
 def _sparse_attention(B: int, T: int, S: int, H: int, K: int, d: int, top_k: int) -> Work:
     mask = AttentionMask(torch.arange(S - T, S).expand(B, T), torch.arange(S).expand(B, S))
-    selection = select(_normal(B, T, S), mask.dense().squeeze(1), top_k)
-    inputs = [_normal(B, T, H, d), _normal(B, S, K, d), _normal(B, S, K, d)]
+    selection = select(normal(B, T, S), mask.dense().squeeze(1), top_k)
+    inputs = [normal(B, T, H, d), normal(B, S, K, d), normal(B, S, K, d)]
     flops = 4 * float(selection.kept.sum()) * H * d
     return Work(lambda q, k, v: sparse_attention(q, k, v, mask, selection, d**-0.5), inputs, flops)
 
 
 def _stream_mixing(N: int, S: int, D: int) -> Work:
-    inputs = [_normal(N, S, D), _normal(N, S, S), _normal(N, D), _normal(N, S)]
+    inputs = [normal(N, S, D), normal(N, S, S), normal(N, D), normal(N, S)]
     return Work(mix_streams, inputs, 2 * N * S * D * (S + 1))
 
 
 def _swiglu(N: int, F: int) -> Work:
-    return Work(swiglu, [_normal(N, F), _normal(N, F)], 6 * N * F)
+    return Work(swiglu, [normal(N, F), normal(N, F)], 6 * N * F)
 
 
 BUILDERS: dict[str, Callable[..., Work]] = {
@@ -198,7 +199,12 @@ SIZES: dict[str, tuple[str, Mapping[str, Any]]] = {
         "attention",
         {"B": 1, "T": 8192, "H": 4, "K": 2, "d": 32, "window": 128},
     ),
+    "attention, causal, 4k tokens, as wide as delta": (
+        "attention",
+        {"B": 1, "T": 4096, "H": 4, "K": 4, "d": 64},
+    ),
     "cross-entropy, 16k words": ("cross_entropy", {"N": 4096, "D": 256, "V": 16_384}),
+    "cross-entropy, 200k words": ("cross_entropy", {"N": 2048, "D": 256, "V": 200_000}),
     "differential attention, 3 signal heads to 1": (
         "differential_attention",
         {"B": 8, "T": 512, "G": 2, "r": 3, "d": 16},
@@ -232,13 +238,18 @@ SIZES: dict[str, tuple[str, Mapping[str, Any]]] = {
     "stream mixing": ("stream_mixing", {"N": 4096, "S": 4, "D": 256}),
     "SwiGLU": ("swiglu", {"N": 4096, "F": 768}),
 }
-"""Name of a measurement -> operator and shapes, at the sizes of :data:`lab.benchmark.peers.SIZE`."""
+"""Name of a measurement -> operator and shapes, at the sizes of :data:`lab.benchmark.contenders.SMALL`."""
 
 
-def operator_case(size: str, path: str | None, precision: str = "float32") -> Case:
-    """Forward and, if there is one, backward of one operator by one path, None = the one it chooses."""
-    operator, shapes = SIZES[size]
-    work = BUILDERS[operator](**shapes)
+def operator_case(
+    size: str, path: str | None, precision: str = "float32", shapes: Mapping[str, Any] | None = None
+) -> Case:
+    """Forward and, if there is one, backward of one operator by one path, None = the one it chooses.
+
+    ``shapes`` replace some of those of ``size``.
+    """
+    operator, usual = SIZES[size]
+    work = BUILDERS[operator](**{**usual, **(shapes or {})})
     dtype = DTYPES[precision]
     leaves = [x.to(dtype).requires_grad_(work.differentiable) for x in work.inputs]
     with use_path(operator, path) if path else nullcontext():
@@ -253,16 +264,18 @@ def operator_case(size: str, path: str | None, precision: str = "float32") -> Ca
     read = sum(x.numel() * x.element_size() for x in leaves)
     written = incoming.numel() * incoming.element_size()
     passes, moved = (1 + BACKWARD, 3 * read + 2 * written) if work.differentiable else (1, read + written)
-    return Case(run, flops=passes * work.flops, facts={"bytes": moved})
+    return Case(run, flops=passes * work.flops, facts={"bytes": moved, "operator": operator})
 
 
 def matmul_case(precision: str = "float32", repeats: int = 10) -> Case:
     """Products at the fastest of :data:`lab.benchmark.machine.PEAK_SHAPES`: the machine's limit, timed like a case."""
     m, k, n = fastest_shape(precision)
-    a, b = _normal(m, k).to(DTYPES[precision]), _normal(n, k).to(DTYPES[precision])
+    a, b = normal(m, k).to(DTYPES[precision]), normal(n, k).to(DTYPES[precision])
 
     def run() -> None:
         for _ in range(repeats):
             torch.mm(a, b.T)
 
-    return Case(run, flops=2 * m * k * n * repeats, facts={"shape": [m, k, n]})
+    return Case(
+        run, flops=2 * m * k * n * repeats, facts={"shape": [m, k, n], "bandwidth": memory_bandwidth()}
+    )

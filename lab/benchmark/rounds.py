@@ -6,17 +6,14 @@ A round is dropped when it was disturbed: others kept more than :data:`DISTURBED
 cases ran. Where the system does not tell, no round is dropped, and the record says so.
 """
 
-import json
-import os
 import statistics
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from lab.benchmark.case import CaseSpec
+from lab.benchmark.case import MACHINE, OURS, CaseSpec
+from lab.benchmark.process import CaseFailed, Worker
 
 DISTURBED = 0.15
 """Processors, on average over a case's round; the system's own housekeeping stays well below."""
@@ -24,61 +21,19 @@ DISTURBED = 0.15
 EXTRA_ROUNDS = 2
 """Rounds are repeated for dropped ones until this many times the wanted number were run."""
 
+LEFT_BEHIND = 1.5
+"""An alternative that took this many times as long as the fastest one in the first round takes part in no other."""
 
-class CaseFailed(RuntimeError):
-    """A case could not be built or run; the message is the worker's."""
-
-
-class Worker:
-    """The running process of one case; leave it with ``with``."""
-
-    def __init__(self, spec: CaseSpec, threads: int) -> None:
-        self.spec = spec
-        environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": str(threads)}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "lab.benchmark.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        self.facts: dict[str, Any] = self._ask({**asdict(spec), "threads": threads})["ready"]
-
-    def round(self) -> dict[str, Any]:
-        """One round: ``seconds`` and ``others``."""
-        return self._ask({})
-
-    def _ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        try:
-            print(json.dumps(question), file=self._process.stdin, flush=True)
-            line = self._process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
-        if not line:
-            assert self._process.stderr is not None
-            last = self._process.stderr.read().strip().splitlines()[-1:] or ["no message"]
-            raise CaseFailed(f"{self.spec.label}: the process ended: {last[0]}")
-        answer = json.loads(line)
-        if "error" in answer:
-            raise CaseFailed(f"{self.spec.label}: {answer['error']}")
-        return answer
-
-    def __enter__(self) -> "Worker":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
+ENOUGH, STEADY = 3, 0.05
+"""After so many rounds that count no more are run if all their ratios lie within this share of the middle one."""
 
 
 @dataclass(frozen=True)
 class Timing:
     """Undisturbed rounds of several cases: ``seconds[label][i]`` is the time of a case in the i-th of them.
 
-    ``failed`` gives the reason where a case could not be run.
+    ``failed`` gives the reason where a case could not be run, ``left_behind`` the time in the first of the rounds of an
+    alternative that was so slow that it took part in no other.
     """
 
     facts: Mapping[str, Mapping[str, Any]]
@@ -86,6 +41,7 @@ class Timing:
     failed: Mapping[str, str]
     rounds_run: int
     load_known: bool
+    left_behind: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def num_rounds(self) -> int:
@@ -111,28 +67,90 @@ def time_cases(
 ) -> Timing:
     """Build every case in a process of its own and run rounds until ``rounds`` undisturbed ones are there.
 
-    At most :data:`EXTRA_ROUNDS` times as many are run. A case that fails is left out and named.
+    Fewer are enough where they agree (:data:`ENOUGH`); at most :data:`EXTRA_ROUNDS` times as many are run. A case that
+    fails, while it is built or later, is left out and named.
     """
+    seconds: dict[str, list[float]] = {}
+    left_behind: dict[str, float] = {}
     with ExitStack() as stack:
-        workers: list[Worker] = []
-        failed = {}
-        for spec in specs:
-            progress(f"building {spec.label}")
-            try:
-                workers.append(stack.enter_context(Worker(spec, threads)))
-            except CaseFailed as error:
-                failed[spec.label] = str(error)
-        seconds: dict[str, list[float]] = {worker.spec.label: [] for worker in workers}
-        done, load_known = 0, True
-        while workers and done < EXTRA_ROUNDS * rounds and len(seconds[workers[0].spec.label]) < rounds:
+        workers, failed = _built(specs, threads, stack, progress)
+        workers = _without_doubles(workers)
+        facts = {worker.spec.label: worker.facts for worker in workers}
+        done, counted, load_known = 0, 0, True
+        while workers and done < EXTRA_ROUNDS * rounds and counted < rounds and not _steady(seconds):
             first = done % len(workers)
-            answers = {worker.spec.label: worker.round() for worker in workers[first:] + workers[:first]}
+            answers = _round(workers[first:] + workers[:first], failed)
             done += 1
+            workers = [worker for worker in workers if worker.spec.label not in failed]
+            seconds = {label: times for label, times in seconds.items() if label not in failed}
             shares = [answer["others"] for answer in answers.values()]
             load_known = load_known and None not in shares
             if all(share is None or share <= DISTURBED for share in shares):
+                counted += 1
                 for label, answer in answers.items():
-                    seconds[label].append(answer["seconds"])
-            progress(f"round {done}: {len(seconds[workers[0].spec.label])} of {rounds} count")
-        facts = {worker.spec.label: worker.facts for worker in workers}
-    return Timing(facts, seconds, failed, done, load_known)
+                    seconds.setdefault(label, []).append(answer["seconds"])
+                if counted == 1:
+                    left_behind = _slow(seconds)
+                    seconds = {label: times for label, times in seconds.items() if label not in left_behind}
+                    workers = [worker for worker in workers if worker.spec.label in seconds]
+            progress(f"round {done}: {counted} of {rounds} count")
+    return Timing(facts, seconds, failed, done, load_known, left_behind)
+
+
+def _built(
+    specs: Sequence[CaseSpec], threads: int, stack: ExitStack, progress: Callable[[str], None]
+) -> tuple[list[Worker], dict[str, str]]:
+    """A worker a case, built side by side where that disturbs nothing, and the reasons of those that failed."""
+    workers, failed = [], {}
+    together = [spec for spec in specs if not spec.measures]
+    for batch in (together, *([spec] for spec in specs if spec.measures)):
+        started = [stack.enter_context(Worker(spec, threads)) for spec in batch]
+        for worker in started:
+            progress(f"building {worker.spec.label}")
+            try:
+                worker.wait_until_ready()
+                workers.append(worker)
+            except CaseFailed as error:
+                failed[worker.spec.label] = str(error)
+    return workers, failed
+
+
+def _without_doubles(workers: Sequence[Worker]) -> list[Worker]:
+    """``workers`` without alternatives that take the very paths that our operators chose: the same thing twice."""
+    taken = [worker.facts.get("paths") for worker in workers if worker.spec.label == OURS]
+    return [
+        worker
+        for worker in workers
+        if worker.spec.label == OURS or not taken or not taken[0] or worker.facts.get("paths") != taken[0]
+    ]
+
+
+def _round(workers: Sequence[Worker], failed: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """Every worker's answer, one after the other; one that fails now is put into ``failed``."""
+    answers = {}
+    for worker in workers:
+        try:
+            answers[worker.spec.label] = worker.round()
+        except CaseFailed as error:
+            failed[worker.spec.label] = str(error)
+    return answers
+
+
+def _slow(seconds: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """The first round's times of the alternatives that it leaves behind."""
+    first = {label: times[0] for label, times in seconds.items() if label not in (OURS, MACHINE)}
+    fastest = min(first.values(), default=0.0)
+    return {label: time for label, time in first.items() if time > LEFT_BEHIND * fastest}
+
+
+def _steady(seconds: Mapping[str, Sequence[float]]) -> bool:
+    """Whether the ratios of ours to each alternative agree well enough over enough rounds."""
+    ours = seconds.get(OURS, [])
+    if len(ours) < ENOUGH:
+        return False
+    for label, times in seconds.items():
+        ratios = [time / own for time, own in zip(times, ours, strict=True)]
+        middle = statistics.median(ratios)
+        if label not in (OURS, MACHINE) and any(abs(ratio / middle - 1) > STEADY for ratio in ratios):
+            return False
+    return True

@@ -8,6 +8,7 @@ import torch
 from lab.config import Config
 from lab.face import build
 from lab.model.checkpoint.writer import write_released
+from lab.trainer.device import DTYPES
 
 
 def export(config: Config, folder: Path) -> None:
@@ -17,9 +18,13 @@ def export(config: Config, folder: Path) -> None:
 
 
 def in_transformers(
-    folder: str, experts: str | None = None, attention: str = "sdpa", compiled: bool = False
+    folder: str,
+    experts: str | None = None,
+    attention: str = "sdpa",
+    compiled: bool = False,
+    precision: str = "float32",
 ) -> Any:
-    """The class that ``transformers`` has for the contender exported to ``folder``, in float32.
+    """The class that ``transformers`` has for the contender exported to ``folder``, weights in ``precision``.
 
     ``experts`` is its ``experts_implementation``, ``attention`` its ``attn_implementation``. ``compiled`` replaces
     the forward pass by its ``torch.compile``.
@@ -28,7 +33,7 @@ def in_transformers(
 
     chosen = {"experts_implementation": experts} if experts else {}
     model = AutoModelForCausalLM.from_pretrained(
-        folder, attn_implementation=attention, dtype=torch.float32, **chosen
+        folder, attn_implementation=attention, dtype=DTYPES[precision], **chosen
     )
     if compiled:
         model.forward = torch.compile(model.forward)

@@ -1,12 +1,11 @@
-"""The process of one case: ``python -m lab.benchmark.worker``, one JSON object a line in and out.
+"""The process of one case: it builds, warms up, and times a round whenever it is asked to."""
 
-The first line is the case's specification and the number of threads; each further line asks for one round.
-"""
-
-import json
-import sys
+import gc
+import os
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from lab.benchmark import machine
 from lab.benchmark.case import Case
 from lab.benchmark.decoding import our_decoding, transformers_decoding
 from lab.benchmark.operators import matmul_case, operator_case
+from lab.benchmark.rivals import dense_attention_case
 from lab.benchmark.training import our_training, transformers_training
 from lab.kernels.registry import forget_paths_taken, paths_taken
 from lab.trainer.device import keep_freed_memory
@@ -24,50 +24,56 @@ BUILDERS: dict[str, Callable[..., Case]] = {
     "our_decoding": our_decoding,
     "matmul": matmul_case,
     "operator": operator_case,
+    "dense_attention": dense_attention_case,
     "transformers_training": transformers_training,
     "transformers_decoding": transformers_decoding,
 }
 
+ROUND_SECONDS = 0.4
+"""A round begins no further run once this much time has passed."""
 
-def main() -> None:
-    """Build, warm up, then time rounds until the input ends."""
-    channel = sys.stdout
-    sys.stdout = sys.stderr  # whatever a library prints must not disturb the protocol
 
-    def answer(content: dict[str, Any]) -> None:
-        print(json.dumps(content), file=channel, flush=True)
+def serve(connection: Connection, spec: Mapping[str, Any], threads: int, log: str) -> None:
+    """Answer with what is known of the case, or why it failed, then with a round for every message.
 
-    spec = json.loads(sys.stdin.readline())
-    torch.set_num_threads(spec["threads"])
+    Memory counts from before the case is built, after the process has imported what either side needs; its peak is
+    that of a run when everything is warm. Whatever is printed goes to the file ``log``.
+    """
+    file = os.open(log, os.O_WRONLY | os.O_APPEND)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    torch.set_num_threads(threads)
     keep_freed_memory()
+    gc.collect()
     before = machine.resident_memory()
     try:
         case = BUILDERS[spec["builder"]](**spec["arguments"])
         forget_paths_taken()
+        for _ in range(spec["warm_ups"]):
+            case.run()
         machine.forget_peak_memory()
         case.run()
         paths = {operator: sorted(taken) for operator, taken in paths_taken().items()}
-        case.run()
     except Exception as error:
-        answer({"error": f"{type(error).__name__}: {error}".splitlines()[0][:300]})
+        connection.send({"error": f"{type(error).__name__}: {error}".splitlines()[0][:300]})
         return
     peak = machine.peak_memory() - before
     facts = {"flops": case.flops, "tokens": case.tokens, "peak_bytes": peak, "paths": paths, **case.facts}
-    answer({"ready": facts})
-    for _ in sys.stdin:
-        answer(one_round(case, spec["repeats"]))
+    connection.send({"ready": facts})
+    while connection.recv():
+        connection.send(one_round(case, spec["repeats"]))
 
 
 def one_round(case: Case, repeats: int) -> dict[str, Any]:
-    """Seconds of the fastest of ``repeats`` runs, and how many processors others used meanwhile."""
+    """Seconds of a run, and how many processors others used meanwhile.
+
+    The middle of at most ``repeats`` runs; of fewer where they are long, so that long and short work cost alike. The
+    fastest would flatter whatever is run more often.
+    """
     started = machine.Effort.now()
-    seconds = []
-    for _ in range(repeats):
+    seconds: list[float] = []
+    while len(seconds) < repeats and sum(seconds) < ROUND_SECONDS:
         before = time.perf_counter()
         case.run()
         seconds.append(time.perf_counter() - before)
-    return {"seconds": min(seconds), "others": machine.Effort.now().taken_by_others(started)}
-
-
-if __name__ == "__main__":
-    main()
+    return {"seconds": statistics.median(seconds), "others": machine.Effort.now().taken_by_others(started)}

@@ -30,7 +30,7 @@ def test_an_operator_runs_at_smaller_sizes(size: str, monkeypatch: pytest.Monkey
     smaller = {name: min(number, SMALL.get(name, number)) for name, number in shapes.items()}
     if operator in ("sinkhorn", "stream_mixing"):
         smaller["S"] = shapes["S"]  # streams, not keys
-    monkeypatch.setitem(operators.SIZES, size, (operator, smaller))  # type: ignore[misc]
+    monkeypatch.setitem(operators.SIZES, size, (operator, smaller))
     for path in (None, "naive"):
         case = operator_case(size, path)
         forget_paths_taken()
