@@ -39,6 +39,9 @@ FLAGS = (
 )
 """Nothing that changes values: sums are reordered only where the source asks for it."""
 
+KNOWN = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
+"""Types of numbers that the C++ knows, and how names of functions end for each."""
+
 TYPES = {"p": ctypes.c_void_p, "l": ctypes.c_int64, "d": ctypes.c_double}
 
 
@@ -65,14 +68,26 @@ def cpp_function(path: str, name: str, arguments: str, source: str = SOURCE) -> 
     return call
 
 
+def cpp_functions(path: str, name: str, arguments: str) -> dict[torch.dtype, Callable[..., None]]:
+    """:func:`cpp_function` of each type in :data:`KNOWN`, whose names end in it."""
+    return {dtype: cpp_function(path, f"{name}_{word}", arguments) for dtype, word in KNOWN.items()}
+
+
 def takes(*tensors: Tensor) -> bool:
     """Whether the C++ may be given these: on a CPU where it can be built, of one type that it knows."""
     dtype = tensors[0].dtype
     return (
-        dtype in (torch.float32, torch.bfloat16)
-        and all(tensor.dtype == dtype and tensor.device.type == "cpu" for tensor in tensors)
-        and can_build()
+        dtype in KNOWN and all(tensor.dtype == dtype and tensor.is_cpu for tensor in tensors) and can_build()
     )
+
+
+def rows_of(x: Tensor) -> tuple[Tensor, int]:
+    """``[..., D]`` whose rows may lie apart, and how far apart they begin; copied only where it must be."""
+    if x.is_contiguous():
+        return x, x.shape[-1]
+    rows = x.reshape(-1, x.shape[-1])
+    rows = rows if rows.stride(1) == 1 else rows.contiguous()
+    return rows, rows.stride(0)
 
 
 @cache

@@ -16,19 +16,19 @@ PATHS: dict[str, tuple[str, ...]] = {
     "attention": ("naive", "sdpa", "banded"),
     "cross_entropy": ("naive", "chunked", "triton"),
     "differential_attention": ("naive", "separate", "blocked"),
-    "experts": ("naive", "sorted"),
+    "experts": ("naive", "sorted", "triton"),
     "gated_rms_norm": ("naive", "separate"),
     "kimi_delta": ("naive", "chunked"),
     "latent_attention": ("naive", "expanded", "absorbed"),
     "newton_schulz": ("naive", "batched", "gram", "tiled"),
     "poly_norm": ("naive", "fused", "compiled", "triton"),
     "rms_norm": ("naive", "fused", "cpp", "compiled", "triton"),
-    "rotary": ("naive", "fused", "compiled", "triton"),
+    "rotary": ("naive", "fused", "cpp", "compiled", "triton"),
     "short_convolution": ("naive", "shifted", "compiled"),
     "sinkhorn": ("naive", "compiled"),
     "sparse_attention": ("naive", "masked", "gathered"),
     "stream_mixing": ("naive", "batched", "compiled"),
-    "swiglu": ("naive", "library", "compiled", "triton"),
+    "swiglu": ("naive", "library", "cpp", "compiled", "triton"),
 }
 """Every operator and its paths; ``naive`` is the one that the others are held to.
 

@@ -55,4 +55,26 @@ static inline float vector_exp(float x) {
     return x != x ? x : y;
 }
 
-static inline float vector_sigmoid(float x) { return 1.0f / (1.0f + vector_exp(-x)); }
+// 1 / (1 + e^-x) within 3 units in the last place; 0 below -87, NaN stays NaN. Cheaper than vector_exp: e^-x is bounded,
+// so its power of two is added to the exponent.
+static inline float vector_sigmoid(float x) {
+    const float above = -87.0f > x ? -87.0f : x;  // in this order a NaN passes
+    const float bounded = 87.0f < above ? 87.0f : above;
+    const float shifted = __builtin_fmaf(bounded, -1.44269504f, 12582912.0f);  // 1.5 * 2^23: rounds to an integer
+    const float halves = shifted - 12582912.0f;
+    float r = __builtin_fmaf(halves, -0.693145752f, -bounded);
+    r = __builtin_fmaf(halves, -1.42860677e-6f, r);
+    float y = 1.38888889e-3f;  // Taylor to the sixth power, |r| <= ln(2) / 2
+    y = __builtin_fmaf(y, r, 8.33333333e-3f);
+    y = __builtin_fmaf(y, r, 4.16666667e-2f);
+    y = __builtin_fmaf(y, r, 1.66666667e-1f);
+    y = __builtin_fmaf(y, r, 0.5f);
+    y = __builtin_fmaf(y, r, 1.0f);
+    y = __builtin_fmaf(y, r, 1.0f);
+    uint32_t bits, power;
+    std::memcpy(&bits, &y, 4);
+    std::memcpy(&power, &shifted, 4);
+    bits += power << 23;
+    std::memcpy(&y, &bits, 4);
+    return x < -87.0f ? 0.0f : x != x ? x : 1.0f / (1.0f + y);
+}
