@@ -100,6 +100,45 @@ def test_cross_entropy_of_ignored_targets_is_zero_and_so_are_its_gradients() -> 
     hold_to_twin(path("cross_entropy"), path("cross_entropy", "naive"), values, 0.0)
 
 
+def random_choices(tokens: int, top_k: int) -> Tensor:
+    """Of nine experts the first and the last are never chosen."""
+    scores = torch.rand(tokens, 7, generator=torch.Generator().manual_seed(tokens))
+    return scores.topk(top_k, dim=-1).indices + 1
+
+
+CHOICES = {
+    "one token": random_choices(1, 2),
+    "experts without tokens": random_choices(63, 2),
+    "many tokens": random_choices(500, 1),
+    "all tokens to two experts": torch.tensor([8, 2]).expand(130, 2),
+}
+
+
+@needs_triton
+@pytest.mark.parametrize("choices", CHOICES.values(), ids=CHOICES)
+@pytest.mark.parametrize(("dtype", "tolerance"), [*TYPES[:2], (torch.bfloat16, 4e-2)])
+def test_experts(choices: Tensor, dtype: torch.dtype, tolerance: float) -> None:
+    num_experts, width, hidden = 9, 20, 13
+
+    def mixture(name: str) -> Callable[..., Tensor]:
+        def apply(x: Tensor, weights: Tensor, w_in: Tensor, w_out: Tensor, slope: Tensor) -> Tensor:
+            def activation(gate: Tensor, up: Tensor, expert_of_row: Tensor) -> Tensor:
+                return torch.tanh(gate * slope[expert_of_row].unsqueeze(-1)) * up
+
+            return path("experts", name)(x, choices, weights, w_in, w_out, activation)
+
+        return apply
+
+    values = [
+        normal(len(choices), width, dtype=dtype),
+        normal(*choices.shape, dtype=dtype, seed=1),
+        normal(num_experts, 2 * hidden, width, dtype=dtype, seed=2) / 4,
+        normal(num_experts, width, hidden, dtype=dtype, seed=3) / 4,
+        normal(num_experts, dtype=dtype, seed=4),
+    ]
+    hold_to_twin(mixture("triton"), mixture("naive"), values, tolerance)
+
+
 def test_a_run_that_asks_for_triton_where_it_cannot_be_had_is_told_once_and_goes_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

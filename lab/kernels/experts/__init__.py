@@ -6,10 +6,15 @@ from lab.kernels.experts import naive
 from lab.kernels.experts import sorted as sorted_by_expert
 from lab.kernels.experts.activation import Activation
 from lab.kernels.registry import choose
+from lab.kernels.triton_support import at_first_call
 
 __all__ = ["Activation", "expert_feed_forward"]
 
-PATHS = {"naive": naive.expert_feed_forward, "sorted": sorted_by_expert.expert_feed_forward}
+PATHS = {
+    "naive": naive.expert_feed_forward,
+    "sorted": sorted_by_expert.expert_feed_forward,
+    "triton": at_first_call("experts", "expert_feed_forward"),
+}
 
 
 def expert_feed_forward(
