@@ -2,13 +2,18 @@
 
 from torch import Tensor
 
-from lab.kernels.attention import banded, naive, sdpa
+from lab.kernels.attention import banded, few_rows, naive, sdpa
 from lab.kernels.attention.mask import AttentionMask
 from lab.kernels.registry import choose
 
 __all__ = ["AttentionMask", "attention"]
 
-PATHS = {"naive": naive.attention, "sdpa": sdpa.attention, "banded": banded.attention}
+PATHS = {
+    "naive": naive.attention,
+    "sdpa": sdpa.attention,
+    "banded": banded.attention,
+    "few_rows": few_rows.attention,
+}
 
 BANDED_FROM = 4
 """Windows that a row must be long before looking at its blocks separately pays (README, measurements)."""
@@ -27,7 +32,8 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: AttentionMask, scale: float
     Returns:
         ``[B, Tq, H, e]`` in the type of ``q``, or in that of autocast.
     """
-    return PATHS[choose("attention", _rule(mask))](q, k, v, mask, scale)
+    path = choose("attention", "few_rows" if few_rows.takes(q, k, v, mask) else _rule(mask))
+    return PATHS[path](q, k, v, mask, scale)
 
 
 def _rule(mask: AttentionMask) -> str:
