@@ -7,11 +7,12 @@ from pathlib import Path
 from scipy.stats import beta
 
 from lab.files import write_text
-from lab.independence.testbed.bench import Outcome
+from lab.independence.testbed.bench import FEW, ROWS, SAME_RATE, TEN_TIMES_THE_RATE, Outcome
 from lab.report.formats import count, percent
 from lab.report.tables import Cell, Column, Row, Table, to_markdown
 
 ALL_INDEPENDENT = "all independent"
+SINCE = {SAME_RATE: "tokens since", TEN_TIMES_THE_RATE: "tokens at ten times the rate"}
 TRUTHS = ("derived", "common draw", "independent")
 COLUMNS = (
     Column("kind", "relation"),
@@ -36,11 +37,11 @@ def by_kind(outcomes: Sequence[Outcome]) -> dict[tuple[str, str], list[Outcome]]
     return groups | ({("independent", ALL_INDEPENDENT): independent} if independent else {})
 
 
-def curve(outcomes: Sequence[Outcome], level: float) -> dict[tuple[float, int], list[bool]]:
+def curve(outcomes: Sequence[Outcome], kind: str, level: float) -> dict[tuple[float, int], list[bool]]:
     """Whether each pair of the curve was found, by the fraction copied and the tokens trained since."""
     cells: dict[tuple[float, int], list[bool]] = defaultdict(list)
     for outcome in outcomes:
-        if outcome.relation == "reuse":
+        if (outcome.relation, outcome.kind) == ("reuse", kind):
             cells[outcome.fraction, outcome.tokens].append(outcome.p <= level)
     return cells
 
@@ -76,23 +77,27 @@ def _mean_cosine(group: Sequence[Outcome]) -> str:
 
 def reuse_table(outcomes: Sequence[Outcome], level: float = 0.01) -> Table:
     """Detection of copied rows: a row for each fraction, a column for each number of tokens trained since."""
-    cells = curve(outcomes, level)
-    tokens = sorted({key[1] for key in cells})
-    columns = [
-        Column("fraction", "copied"),
-        *(Column(str(t), count(t), group="tokens since") for t in tokens),
-    ]
+    columns = [Column("fraction", "copied")]
+    cells: dict[float, dict[str, Cell]] = defaultdict(dict)
+    for kind, heading in SINCE.items():
+        found = curve(outcomes, kind, level)
+        tokens = sorted({key[1] for key in found})
+        columns += [Column(f"{kind} {t}", count(t), group=heading) for t in tokens]
+        for (fraction, t), seen in found.items():
+            cells[fraction][f"{kind} {t}"] = _rate(seen)
     rows = [
-        Row(
-            str(fraction),
-            {
-                "fraction": Cell(percent(fraction), fraction),
-                **{str(t): _rate(cells[fraction, t]) for t in tokens if (fraction, t) in cells},
-            },
-        )
-        for fraction in sorted({key[0] for key in cells})
+        Row(str(fraction), {"fraction": Cell(_copied(fraction), fraction), **cells[fraction]})
+        for fraction in sorted(cells)
     ]
     return Table(columns, rows)
+
+
+def _copied(fraction: float) -> str:
+    """The fraction, and where they are few the number of rows."""
+    if fraction not in FEW:
+        return percent(fraction)
+    rows = round(fraction * ROWS)
+    return f"{percent(fraction, 2)} ({rows} row{'s' if rows > 1 else ''})"
 
 
 def _rate(seen: Sequence[bool]) -> Cell:

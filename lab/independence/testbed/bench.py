@@ -16,17 +16,32 @@ import torch
 from lab.files import write_text
 from lab.independence.audit import audit
 from lab.independence.config import AuditConfig
-from lab.independence.testbed.derivations import copy_part
+from lab.independence.testbed.derivations import copy_part, copy_rows
 from lab.independence.testbed.kinds import CHILDREN, MIXTURE_CHILDREN, MIXTURE_STRANGERS, STRANGERS, Make
-from lab.independence.testbed.models import TOKENS_PER_STEP, as_weights, fresh, parent, train
+from lab.independence.testbed.models import RATE, TOKENS_PER_STEP, as_weights, fresh, parent, train
 from lab.independence.verdicts import SHARES
 from lab.independence.weights import Weights
 
 PARENTS = 21  # 210 pairs
 REPEATS = 10
 CURVE_REPEATS = 6
+ROWS = 2048
+"""Residual vectors of a model of the testbed."""
+FEW = tuple(count / ROWS for count in (1, 2, 4))
 FRACTIONS = (0.005, 0.01, 0.023, 0.1, 0.3, 1.0)
-STEPS_SINCE = (0, 100, 300, 1200)
+SAME_RATE = "copied, then trained"
+TEN_TIMES_THE_RATE = "copied, then trained at ten times the rate"
+CURVE = {
+    SAME_RATE: {
+        0: FEW + FRACTIONS,
+        100: FEW + FRACTIONS,
+        300: FEW + FRACTIONS,
+        1200: FEW + FRACTIONS,
+        4800: (0.005, 0.01, 0.1),
+    },
+    TEN_TIMES_THE_RATE: {100: FRACTIONS, 300: FRACTIONS, 1200: (0.1, 0.3, 1.0)},
+}
+"""Fractions copied by the training since, in steps; cells that tell nothing new are left out."""
 LANGUAGES = 3
 
 
@@ -74,8 +89,11 @@ def trials() -> Iterator[Trial]:
                 _made("independent", kind, make, repeat, is_mixture) for kind, make in strangers.items()
             )
         yield _common_draw(repeat)
-    for repeat in range(CURVE_REPEATS):
-        yield from (_reuse(fraction, steps, repeat) for steps in STEPS_SINCE for fraction in FRACTIONS)
+    cells = [
+        (steps, kind, fraction) for kind in CURVE for steps, them in CURVE[kind].items() for fraction in them
+    ]
+    for steps, kind, fraction in sorted(cells, key=lambda cell: cell[0]):  # what costs least comes first
+        yield from (_reuse(kind, fraction, steps, repeat) for repeat in range(CURVE_REPEATS))
 
 
 def run_bench(
@@ -195,12 +213,17 @@ def _common_draw(repeat: int) -> Trial:
     )
 
 
-def _reuse(fraction: float, steps: int, repeat: int) -> Trial:
+def _reuse(kind: str, fraction: float, steps: int, repeat: int) -> Trial:
+    """A model with rows of a parent, exactly so many where they are few, which was then trained."""
     data = repeat % LANGUAGES
+    rate = RATE if kind == SAME_RATE else 10 * RATE
 
     def pair() -> tuple[Weights, Weights]:
-        source = parent(repeat, data)
-        child = copy_part(source, fresh(300 + repeat), fraction, repeat)
-        return as_weights("a", source), as_weights("b", train(child, data, 400 + repeat, steps))
+        source, target = parent(repeat, data), fresh(300 + repeat)
+        if fraction in FEW:
+            child = copy_rows(source, target, round(fraction * ROWS), repeat)
+        else:
+            child = copy_part(source, target, fraction, repeat)
+        return as_weights("a", source), as_weights("b", train(child, data, 400 + repeat, steps, rate=rate))
 
-    return Trial("reuse", "copied, then trained", fraction, steps, repeat, pair)
+    return Trial("reuse", kind, fraction, steps, repeat, pair)

@@ -33,6 +33,27 @@ def copy_part(source: State, target: State, fraction: float, seed: int) -> State
     return result
 
 
+def copy_rows(source: State, target: State, count: int, seed: int) -> State:
+    """``target`` with exactly ``count`` residual vectors, drawn from all matrices, taken from ``source``."""
+    result = {name: tensor.clone() for name, tensor in target.items()}
+    places = [
+        (name, row)
+        for name, tensor in target.items()
+        if tensor.ndim == 2
+        for row in range(_vectors(name, tensor))
+    ]
+    for place in torch.randperm(len(places), generator=chance_of(seed))[:count].tolist():
+        name, row = places[place]
+        index = (slice(None), row) if _kind(name) in WRITES else row
+        result[name][index] = source[name][index]
+    return result
+
+
+def count_rows(state: State) -> int:
+    """Residual vectors in all matrices."""
+    return sum(_vectors(name, tensor) for name, tensor in state.items() if tensor.ndim == 2)
+
+
 def low_rank_merge(state: State, seed: int) -> State:
     """Fine-tuned with every matrix's change cut to rank four, as merged adapters leave it."""
     tuned = train(state, data=1000 + seed, order=seed, steps=60)
@@ -232,6 +253,10 @@ def signed_permutation(seed: int) -> Tensor:
 
 def _kind(name: str) -> str:
     return name.split(".")[-2]
+
+
+def _vectors(name: str, matrix: Tensor) -> int:
+    return matrix.shape[1] if _kind(name) in WRITES else matrix.shape[0]
 
 
 def _gain(state: State, name: str) -> Tensor:

@@ -82,12 +82,14 @@ def fresh(seed: int, is_mixture: bool = False) -> State:
     return dict(initialise(Decoder(tiny_config(is_mixture)), seed).state_dict())
 
 
-def train(state: State, data: int, order: int, steps: int, teacher: State | None = None) -> State:
+def train(
+    state: State, data: int, order: int, steps: int, teacher: State | None = None, rate: float = RATE
+) -> State:
     """Weights after ``steps`` of AdamW on language ``data`` in ``order``; with a teacher, on its distributions."""
     model = _model(state)
     guide = _model(teacher) if teacher is not None else None
     chance = torch.Generator().manual_seed(order)
-    optimizer = torch.optim.AdamW(model.parameters(), RATE, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
+    optimizer = torch.optim.AdamW(model.parameters(), rate, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
     for _ in range(steps):
         text = draw_text(data, chance)
         logits = model.logits(text[:, :-1]).flatten(0, 1)
