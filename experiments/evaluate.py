@@ -37,6 +37,7 @@ class EvaluateSettings:
 
     checkpoint: str | None
     baseline: str | None
+    control: int
     export: str | None
     catalogue: str | None
     evaluation: SuiteConfig
@@ -58,6 +59,10 @@ class EvaluateSettings:
         if self.export is not None and Path(self.export).exists():
             raise ConfigError(
                 f"export={self.export} cannot be used: it must be a folder that does not exist yet."
+            )
+        if self.control < 0 or (self.control and self.baseline != "untrained"):
+            raise ConfigError(
+                f"control={self.control} cannot be used: it must be 0, or with baseline=untrained a number of models."
             )
         for key, folder in (("checkpoint", self.checkpoint), ("baseline", self.baseline)):
             if folder not in (None, "untrained") and not Path(str(folder)).is_dir():
@@ -82,17 +87,9 @@ def _measure(settings: EvaluateSettings, checkpoint: str) -> None:
     from lab.evaluate import Job, evaluate
 
     with _bars() as watch:
-        job = Job(
-            checkpoint,
-            settings.baseline,
-            settings.data,
-            settings.evaluation,
-            settings.tracker,
-            settings.device,
-            Path(settings.output),
-            settings.name,
-            settings.fresh,
-        )
+        where = Path(settings.output), settings.name, settings.fresh
+        asked = settings.data, settings.evaluation, settings.tracker, settings.device
+        job = Job(checkpoint, settings.baseline, settings.control, *asked, *where)
         folder, results = evaluate(job, watch, _say)
     if settings.format == "json":
         print(json.dumps(results, ensure_ascii=False))

@@ -12,7 +12,7 @@ from lab.data.storage import key_of
 from lab.errors import ConfigError
 from lab.evaluation.config import SuiteConfig
 from lab.evaluation.subject import UNKNOWN_LENGTH, Subject
-from lab.evaluation.suite import Watch, compare_tasks, make_suite, run_suite
+from lab.evaluation.suite import Suite, Watch, compare_tasks, make_suite, run_suite
 from lab.evaluation.tasks.export import GROUP, export_tasks
 from lab.evaluation.tasks.pins import PINS, pins_of
 from lab.face import is_run, load_config, load_tokenizer, load_with_tokenizer, open_checkpoint
@@ -80,16 +80,17 @@ def open_subject(place: Place, device: str) -> Subject:
     return _of_decoder(place, place.digest, model.to(target), own)
 
 
-def open_untrained(place: Place, device: str) -> Subject:
-    """The model of ``place`` before training: weights drawn from seed 0, the same tokenizer."""
+def open_untrained(place: Place, device: str, seed: int = 0) -> Subject:
+    """The model of ``place`` before training: weights drawn from ``seed``, the same tokenizer."""
     if place.run is None and not _is_of_a_family(place.directory):
         raise ConfigError(
             f"baseline={UNTRAINED} cannot be used with checkpoint={place.directory}: it must be a model of our own "
             "families; name another checkpoint."
         )
-    model = initialise(Decoder(open_checkpoint(place.directory).config), seed=0)
+    model = initialise(Decoder(open_checkpoint(place.directory).config), seed=seed)
     tokenizer = load_tokenizer(place.directory)
-    return _of_decoder(place, f"{UNTRAINED}-{place.digest}", model.to(choose_device(device)), tokenizer)
+    drawn = f"{UNTRAINED}{seed or ''}"
+    return _of_decoder(place, f"{drawn}-{place.digest}", model.to(choose_device(device)), tokenizer)
 
 
 def _of_decoder(place: Place, name: str, model: Decoder, tokenizer: Any) -> Subject:
@@ -133,10 +134,11 @@ def _texts_of(data: DataConfig) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One call of the command; ``settings`` is all of it as plain data, for the record."""
+    """One call of the command. ``control`` further untrained models are held against the untrained baseline."""
 
     checkpoint: str
     baseline: str | None
+    control: int
     data: DataConfig | None
     evaluation: SuiteConfig
     tracker: TrackerConfig
@@ -183,10 +185,28 @@ def evaluate(job: Job, watch: Watch, progress: Callable[[str], None] = print) ->
             )
             results["baseline"] = {"checkpoint": job.baseline, "digest": base.digest, **against}
             results["comparison"] = compare_tasks(found["tasks"], against["tasks"], job.evaluation.seed)
+            results["control"] = [
+                compare_tasks(
+                    _tasks_of(open_untrained(place, job.device, seed), suite, job.evaluation, folder, watch),
+                    against["tasks"],
+                    job.evaluation.seed,
+                )
+                for seed in range(1, job.control + 1)
+            ]
         write_json(folder / "results.json", results)
         tracker.log({"tokens": subject.trained_tokens or 0, **headline(results)})
         tracker.artifact(f"{run.directory.name}-evaluation", "results", folder / "results.json", {})
     return folder, results
+
+
+def _tasks_of(
+    subject: Subject, suite: Suite, evaluation: SuiteConfig, folder: Path, watch: Watch
+) -> dict[str, Any]:
+    """The figures of ``subject`` in the tasks alone."""
+    tasks = dataclasses.replace(suite, documents={})
+    return run_suite(tasks, subject, evaluation, folder / f"control-{key_of(subject.digest)[:8]}", watch)[
+        "tasks"
+    ]
 
 
 def export(

@@ -128,6 +128,15 @@ def test_a_baseline_is_asked_the_same(
     shown = capsys.readouterr().out
     assert "| over the baseline |" in shown
     assert "| particle_role |" in shown
+    evaluate(*words, "baseline=untrained", "control=2", "format=markdown")
+    shown = capsys.readouterr().out
+    assert "| control |" in shown
+    assert "of 2 more untrained models" in shown
+    (folder,) = tmp_path.iterdir()
+    control = json.loads((folder / "results.json").read_text(encoding="utf-8"))["control"]
+    margins = [one["particle_role"]["margin"]["mean"] for one in control]
+    assert len(set(margins)) == 2
+    assert 0 not in margins
     evaluate(*words, f"baseline={folders['gpt']}", "format=json")
     compared = json.loads(capsys.readouterr().out)
     assert set(compared["comparison"]) == {"particle_role", "pairing_ko_en"}
@@ -169,6 +178,11 @@ def test_other_weights_have_another_digest(folders: dict[str, Path], tmp_path: P
             ["checkpoint=lab"],
             "checkpoint=lab is not a checkpoint: it must be a folder with config.yaml, config.json",
         ),
+        (
+            ["checkpoint=lab", "control=2"],
+            "control=2 cannot be used: it must be 0, or with baseline=untrained a number of models",
+        ),
+        (["checkpoint=lab", "baseline=untrained", "control=-1"], "control=-1 cannot be used"),
         (["checkpoint=lab", "format=xml"], "format=xml is unknown: it can be table, markdown, json"),
         (["export=lab"], "export=lab cannot be used: it must be a folder that does not exist yet"),
         (["catalogue=all"], "catalogue=all is unknown: it can be show or pin"),

@@ -1,6 +1,6 @@
 """Exercises: training text in the form of the tasks that natural text does not teach.
 
-Arithmetic in words, keys in a text, associations to be recalled, and Korean and English messages side by side. This
+Arithmetic in words, facts in a text, associations to be recalled, and Korean and English messages side by side. This
 module has the forms, which :mod:`lab.evaluation.tasks.synthetic` shares, and the rule that keeps the two apart: a
 question that :func:`is_reserved` says to be reserved may be asked by a task and is in no exercise.
 """
@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from lab.data.document import Document, Pair
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the same text would give other exercises, so that old caches are not reused."""
 
 SOURCE = "exercises"
@@ -19,7 +19,22 @@ RESERVED_OF = 4
 """One question in so many is reserved."""
 
 TREES = ("은행나무", "소나무", "단풍나무", "느티나무", "대나무", "밤나무", "감나무", "버드나무")
+ANIMALS = (
+    "고양이",
+    "강아지",
+    "다람쥐",
+    "까치",
+    "참새",
+    "나비",
+    "토끼",
+    "사슴",
+    "여우",
+    "부엉이",
+    "거미",
+    "원숭이",
+)
 SYLLABLES = tuple("가나다라마바사아자차카타파하거너더러머버")
+VALUES = tuple("구누두루무부수우주추쿠투")
 HEADINGS = {"ko": "한국어", "en": "English"}
 PROBLEMS: dict[str, dict[str, str]] = {
     "ko": {"+": "{a} 더하기 {b}의 값은", "-": "{a} 빼기 {b}의 값은", "*": "{a} 곱하기 {b}의 값은"},
@@ -30,9 +45,9 @@ PROBLEMS_A_DOCUMENT = 16
 MIN_LISTED, MAX_LISTED = 4, 8
 """Associations that an exercise lists."""
 
-NUM_KEYS = 4
+NUM_FACTS = 4
 MAX_HAYSTACK = 300
-"""Characters of text around the keys of an exercise at most: a row of 256 tokens holds about so much."""
+"""Characters of text around the facts of an exercise at most: a row of 256 tokens holds about so much."""
 
 MAX_LINE = 160
 """Characters of a line that may stand in a haystack, and of a message that may be paired."""
@@ -54,30 +69,30 @@ def draw_problem(draw: random.Random, language: str, reserved: bool) -> tuple[st
             return PROBLEMS[language][sign].format(a=a, b=b), result
 
 
-def draw_associations(draw: random.Random, count: int, reserved: bool) -> tuple[list[str], list[int]]:
-    """``count`` different syllables and as many different digits."""
+def draw_associations(draw: random.Random, count: int, reserved: bool) -> list[tuple[str, str]]:
+    """``count`` different syllables, each with another syllable, which are different too."""
     while True:
-        keys, values = draw.sample(SYLLABLES, count), draw.sample(range(10), count)
-        if is_reserved(list_associations(keys, values)) == reserved:
-            return keys, values
+        pairs = [*zip(draw.sample(SYLLABLES, count), draw.sample(VALUES, count), strict=True)]
+        if is_reserved(*sorted(pairs)) == reserved:
+            return pairs
 
 
-def list_associations(keys: Sequence[str], values: Sequence[int]) -> str:
-    """Each syllable and its digit, in a line."""
-    return " ".join(f"{key} {value}" for key, value in zip(keys, values, strict=True))
+def list_associations(pairs: Sequence[tuple[str, str]]) -> str:
+    """Each syllable and the one that goes with it, in a line."""
+    return " ".join(f"{key} {value}" for key, value in pairs)
 
 
-def draw_keys(draw: random.Random, reserved: bool) -> tuple[list[str], list[int]]:
-    """:data:`NUM_KEYS` different trees and as many different numbers of four digits."""
+def draw_facts(draw: random.Random, reserved: bool) -> list[tuple[str, str]]:
+    """:data:`NUM_FACTS` different trees, each with an animal, which are different too."""
     while True:
-        trees, numbers = draw.sample(TREES, NUM_KEYS), draw.sample(range(1000, 10000), NUM_KEYS)
-        if all(is_reserved("number", number) == reserved for number in numbers):
-            return trees, numbers
+        facts = [*zip(draw.sample(TREES, NUM_FACTS), draw.sample(ANIMALS, NUM_FACTS), strict=True)]
+        if is_reserved(*sorted(facts)) == reserved:
+            return facts
 
 
-def ask_key(tree: str) -> str:
-    """What its number goes after, where it is given and where it is asked for."""
-    return f"{tree}의 번호는"
+def ask_fact(tree: str) -> str:
+    """What its animal goes after, where it is told and where it is asked for."""
+    return f"{tree}에는"
 
 
 def pair_context(given: str, source: str, target: str) -> str:
@@ -108,7 +123,7 @@ def write_exercises(
         "ko": {
             "arithmetic": _endless(lambda: _arithmetic(draw, "ko")),
             "associations": _endless(lambda: _associations(draw)),
-            "keys": _endless(lambda: _keys(draw, lines)),
+            "facts": _endless(lambda: _facts(draw, lines)),
             "pairs": _pairs(draw, usable, "ko", "en"),
         },
         "en": {
@@ -146,24 +161,21 @@ def _arithmetic(draw: random.Random, language: str) -> str:
 
 
 def _associations(draw: random.Random) -> str:
-    """A list, then every syllable of it twice in random order with its digit."""
-    keys, values = draw_associations(draw, draw.randint(MIN_LISTED, MAX_LISTED), reserved=False)
-    pairs = [*zip(keys, values, strict=True)] * 2
-    asked_keys, asked_values = zip(*draw.sample(pairs, len(pairs)), strict=True)
-    return f"{list_associations(keys, values)} {list_associations(asked_keys, asked_values)}"
+    """A list, then every syllable of it twice in random order with what goes with it."""
+    listed = draw_associations(draw, draw.randint(MIN_LISTED, MAX_LISTED), reserved=False)
+    return list_associations([*listed, *draw.sample(listed * 2, len(listed) * 2)])
 
 
-def _keys(draw: random.Random, lines: Sequence[str]) -> str:
-    """Lines of text with the keys anywhere between them, then every tree in random order with its number."""
+def _facts(draw: random.Random, lines: Sequence[str]) -> str:
+    """Lines of text with the facts anywhere between them, then every tree in random order with its animal."""
     text: list[str] = []
     room = draw.randint(0, MAX_HAYSTACK)
     while lines and (room := room - len(line := draw.choice(lines))) >= 0:
         text.append(line)
-    trees, numbers = draw_keys(draw, reserved=False)
-    keys = [f"{ask_key(tree)} {number}" for tree, number in zip(trees, numbers, strict=True)]
-    for key in keys:
-        text.insert(draw.randint(0, len(text)), key)
-    return "\n".join([*text, *draw.sample(keys, len(keys))])
+    facts = [f"{ask_fact(tree)} {animal}" for tree, animal in draw_facts(draw, reserved=False)]
+    for fact in facts:
+        text.insert(draw.randint(0, len(text)), fact)
+    return "\n".join([*text, *draw.sample(facts, len(facts))])
 
 
 def _pairs(draw: random.Random, pairs: Sequence[Pair], source: str, target: str) -> Iterator[str]:

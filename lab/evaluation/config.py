@@ -84,6 +84,7 @@ class SuiteConfig(EvaluationConfig):
     item has a ``window`` of tokens, null = as many as the model has positions.
     """
 
+    num_items: int = 400
     tasks: list[str] | None = None
     intrinsic: bool = True
     long_context: int = 4

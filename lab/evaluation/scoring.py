@@ -7,6 +7,11 @@ context ``x``:
   Harness;
 * ``information``: ``log p(c | x) - log p(c)``, how much the context speaks for the choice, so that a choice that is
   common anyway gains nothing; ``acc_mutual_info`` of the harness.
+
+Whether it was the highest is all that accuracy keeps. A *margin* keeps how much the model told apart: the score per
+byte of the right choice less the mean of the wrong ones', nats per byte. A model that cannot tell right from wrong has
+a margin of 0 on average however sure it is, as right and wrong are exchangeable to it; against the best wrong choice
+it would lose by more, the surer it is.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,7 +39,8 @@ class TaskScore:
     """How a model did on the N items of a task.
 
     ``correct [N]`` says item by item whether the right choice scored best, so that two models can be compared on
-    the same items; ``margins [N]`` say by how much it scored better than the best wrong one.
+    the same items; ``margins [N]`` say by how many nats per byte it scored better than the wrong ones on average;
+    ``groups [N]`` number the documents that items come from.
     ``truncated`` items had contexts longer than the window, of which the end was read. ``fewest_tokens`` is what the
     tokenizer alone gives away: the accuracy of always taking the text of fewest tokens.
     """
@@ -44,7 +50,7 @@ class TaskScore:
     chance: float
     correct: tuple[bool, ...]
     margins: tuple[float, ...]
-    documents: int
+    groups: tuple[int, ...]
     requested: int
     truncated: int
     fewest_tokens: float
@@ -62,14 +68,20 @@ class TaskScore:
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain data, derived figures included."""
         low, high = self.interval
-        figures = {"accuracy": self.accuracy, "low": low, "high": high, "num_items": len(self.correct)}
+        figures = {
+            "accuracy": self.accuracy,
+            "low": low,
+            "high": high,
+            "num_items": len(self.correct),
+            "documents": len(set(self.groups)),
+        }
         return figures | asdict(self)
 
     @classmethod
     def of_dict(cls, data: dict[str, Any]) -> "TaskScore":
         """The inverse of :meth:`as_dict`."""
         kept = {name: data[name] for name in cls.__dataclass_fields__}
-        return cls(**kept | {name: tuple(kept[name]) for name in ("correct", "margins")})
+        return cls(**kept | {name: tuple(kept[name]) for name in ("correct", "margins", "groups")})
 
 
 def score_task(
@@ -89,26 +101,27 @@ def score_task(
     alone = [("", choice) for _, choice in asked] if score == "information" else []
     nats, truncated = continuation_nats(model, tokenizer, asked + alone, window, batch_tokens, progress)
     require_finite(nats, task.name)
-    sizes = [len(choice.encode()) for _, choice in asked]
+    sizes = np.array([len(choice.encode()) for _, choice in asked])
     scores = nats[len(asked) :] - nats[: len(asked)] if alone else -nats / sizes
+    per_byte = scores / sizes if alone else scores
     correct, margins, start = [], [], 0
     shortened = 0
     for item in task.items:
-        end = start + len(item.choices)
-        of_choices, answer = scores[start:end].tolist(), item.answer
-        best_wrong = max(score for place, score in enumerate(of_choices) if place != answer)
-        correct.append(of_choices.index(max(of_choices)) == answer)
-        margins.append(of_choices[answer] - best_wrong)
+        end, answer = start + len(item.choices), item.answer
+        correct.append(int(scores[start:end].argmax()) == answer)
+        wrong = np.delete(per_byte[start:end], answer)
+        margins.append(float(per_byte[start + answer] - wrong.mean()))
         shortened += any(truncated[start:end])
         start = end
-    documents = len({item.document for item in task.items})
+    numbers: dict[str, int] = {}
+    groups = tuple(numbers.setdefault(item.document, len(numbers)) for item in task.items)
     return TaskScore(
         task.name,
         task.manifest,
         task.chance,
         tuple(correct),
         tuple(margins),
-        documents,
+        groups,
         task.requested,
         shortened,
         fewest_tokens(task, tokenizer),

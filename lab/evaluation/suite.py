@@ -1,7 +1,7 @@
 """A suite: bits per byte by position and every task, each part written when it is done and not done twice."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,20 @@ from lab.evaluation.intrinsic import bits_by_position, maths_documents
 from lab.evaluation.items import Probe
 from lab.evaluation.likelihood import draw_documents
 from lab.evaluation.scoring import Progress, TaskScore, score_task
-from lab.evaluation.statistics import bootstrap_difference, mcnemar_exact
+from lab.evaluation.statistics import bootstrap_difference, clustered_t_test, mcnemar_exact
 from lab.evaluation.subject import Subject
 from lab.evaluation.tasks.catalogue import TASKS, select_tasks
 from lab.evaluation.tasks.task import HeldOutText, make_task
 from lab.files import read_json, write_json
+from lab.independence.statistics import holm
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever equal questions would get other scores, so that old parts are not reused."""
 
 MATHS_BYTES = 40_960
+
+LEVEL = 0.05
+"""How often two models that know equally much may be told apart, in any of the tasks that they are compared on."""
 
 Watch = Callable[[str], Progress]
 """From the name of a part to what is told of its progress."""
@@ -137,10 +141,13 @@ def _part(path: Path, identity: object, make: Callable[[], dict[str, Any]]) -> d
 def compare_tasks(first: Mapping[str, Any], second: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """For each task of two :func:`run_suite` results with the same items: how much better ``first`` is.
 
-    ``difference`` of accuracies with its 95 % interval (paired bootstrap over items), ``p_value`` (exact McNemar)
-    and whether the interval lies above 0: ``separates``. Raises :class:`ConfigError` where items differ.
+    ``difference`` of accuracies with its 95 % interval ``low``, ``high`` (paired bootstrap over items) and ``p_value``
+    (exact McNemar). ``margin`` is the difference of margins, nats per byte, with ``mean``, 95 % interval and
+    ``p_value`` (paired t-test clustered by document), and ``p_holm`` corrected for all tasks compared. The models
+    are told apart where that is below :data:`LEVEL`: ``separates`` where ``first`` is the better one, ``trails``
+    where it is the worse. Raises :class:`ConfigError` where items differ.
     """
-    compared = {}
+    compared: dict[str, Any] = {}
     for name in first:
         if name not in second:
             continue
@@ -149,11 +156,17 @@ def compare_tasks(first: Mapping[str, Any], second: Mapping[str, Any], seed: int
             raise ConfigError(f"{name} cannot be compared: the two models were asked different items.")
         ours, theirs = np.array(one.correct), np.array(other.correct)
         low, high = bootstrap_difference(ours.astype(float), theirs.astype(float), seed)
+        margin = clustered_t_test(np.array(one.margins) - np.array(other.margins), np.array(one.groups))
         compared[name] = {
             "difference": one.accuracy - other.accuracy,
             "low": low,
             "high": high,
             "p_value": mcnemar_exact(ours, theirs),
-            "separates": low > 0,
+            "margin": asdict(margin),
         }
+    corrected = holm({name: found["margin"]["p_value"] for name, found in compared.items()})
+    for name, found in compared.items():
+        margin, told = found["margin"], corrected[name] < LEVEL
+        margin["p_holm"] = corrected[name]
+        found |= {"separates": told and margin["mean"] > 0, "trails": told and margin["mean"] < 0}
     return compared

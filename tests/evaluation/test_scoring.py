@@ -1,6 +1,7 @@
 """Scores of choices: by hand on models known in closed form, and what cannot be scored."""
 
 import math
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from lab.data.tokenizer import Tokenizer
 from lab.errors import ConfigError
 from lab.evaluation.items import ChoiceItem, Probe
 from lab.evaluation.scoring import TaskScore, continuation_nats, score_task, token_edges
-from lab.evaluation.statistics import bootstrap_difference, mcnemar_exact
+from lab.evaluation.statistics import bootstrap_difference, clustered_t_test, mcnemar_exact
 from tests.evaluation.stand_ins import CharacterTokenizer, StandIn, tiny_decoder, uniform
 
 TOKENIZER = CharacterTokenizer("가나다라마 abc")
@@ -60,7 +61,31 @@ def test_information_is_what_the_context_adds() -> None:
     assert score_task(probe, model, TOKENIZER, 64, 64).correct == (False, True)
     informed = score_task(probe, model, TOKENIZER, 64, 64, "information")
     assert informed.correct == (True, True)
-    assert informed.margins == pytest.approx([1.0, 1.0])
+    assert informed.margins == pytest.approx([1 / 4, 1 / 4])  # a nat, of four bytes
+
+
+def test_a_margin_is_over_the_mean_of_the_wrong_and_documents_are_numbered() -> None:
+    choices = (" 가", " 나", " 다", " 라")
+    items = [ChoiceItem("마", choices, answer, f"d{answer % 2}") for answer in (1, 0, 3)]
+    model = by_character({"가": 1.0, "나": 2.0, "다": 3.0, "라": 6.0})
+    score = score_task(Probe("made_up", 3, tuple(items)), model, TOKENIZER, 64, 64)
+    wrong = [(1 + 3 + 6) / 3, (2 + 3 + 6) / 3, (1 + 2 + 3) / 3]
+    assert score.margins == pytest.approx(
+        [(mean - own) / 4 for mean, own in zip(wrong, (2, 1, 6), strict=True)]
+    )
+    assert score.groups == (0, 1, 0)
+    assert score.as_dict()["documents"] == 2
+
+
+def test_a_model_that_knows_nothing_has_no_margin_however_sure_it_is() -> None:
+    """Random prices: over the best wrong choice the margin would fall with the scale, over the mean it stays 0."""
+    draw = np.random.default_rng(0)
+    for scale in (0.1, 10.0):
+        prices = scale * draw.random((2000, 4))
+        margins = prices[:, 1:].mean(axis=1) - prices[:, 0]
+        test = clustered_t_test(margins, np.arange(2000))
+        assert test.low < 0 < test.high
+        assert (prices[:, 1:].min(axis=1) - prices[:, 0]).mean() < -0.2 * scale
 
 
 def test_a_token_across_the_border_counts_to_the_choice() -> None:
@@ -130,3 +155,36 @@ def test_a_paired_interval_is_narrower_than_the_items_alone() -> None:
     low, high = bootstrap_difference(first, second, seed=0)
     assert 0 < low < first.mean() - second.mean() < high
     assert high - low < 0.06
+
+
+def test_the_clustered_test_is_students_where_every_group_is_one_item() -> None:
+    from scipy.stats import ttest_1samp
+
+    values = np.random.default_rng(0).normal(0.1, 1, 30)
+    found, expected = clustered_t_test(values, np.arange(30)), ttest_1samp(values, 0)
+    assert found.p_value == pytest.approx(expected.pvalue)
+    interval = expected.confidence_interval()
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+
+
+def test_items_that_are_repeated_make_no_surer() -> None:
+    values = np.random.default_rng(0).normal(0.3, 1, 30)
+    once = clustered_t_test(values, np.arange(30))
+    fourfold = clustered_t_test(np.repeat(values, 4), np.repeat(np.arange(30) * 7, 4))
+    assert astuple(fourfold) == pytest.approx(astuple(once))
+
+
+def test_the_clustered_test_keeps_its_level() -> None:
+    draw = np.random.default_rng(0)
+    groups = np.arange(200) % 20
+    found = [
+        clustered_t_test(draw.normal(0, 1, 20)[groups] + draw.normal(0, 1, 200), groups).p_value < 0.05
+        for _ in range(400)
+    ]
+    assert 0.02 < np.mean(found) < 0.08
+
+
+def test_what_has_no_spread_is_no_sample() -> None:
+    for values, groups in (([1.0, 1.0], [0, 1]), ([1.0, 2.0], [0, 0])):
+        found = clustered_t_test(np.array(values), np.array(groups))
+        assert (found.low, found.high, found.p_value) == (found.mean, found.mean, 1.0)

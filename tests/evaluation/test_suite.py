@@ -1,9 +1,12 @@
 """A suite: every part written once and read again, and two models compared on the same items."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from lab.data.tokenizer import Tokenizer
@@ -93,14 +96,16 @@ def test_a_length_beyond_the_model_is_refused(suite: Suite, tmp_path: Path) -> N
         run_suite(suite, subject(), replace(CONFIG, sequence_length=600), tmp_path, Watched())
 
 
-def figures(correct: list[bool], manifest: str = "m") -> dict[str, object]:
+def figures(
+    correct: list[bool], manifest: str = "m", margins: Sequence[float] | None = None
+) -> dict[str, object]:
     return {
         "task": "made_up",
         "manifest": manifest,
         "chance": 0.25,
         "correct": correct,
-        "margins": [0.0] * len(correct),
-        "documents": 1,
+        "margins": [0.0] * len(correct) if margins is None else margins,
+        "groups": [*range(len(correct))],
         "requested": len(correct),
         "truncated": 0,
         "fewest_tokens": 0.25,
@@ -113,13 +118,36 @@ def test_models_are_compared_item_by_item() -> None:
     assert compared["difference"] == pytest.approx(0.5)
     assert 0 < compared["low"] < 0.5 < compared["high"]
     assert compared["p_value"] == pytest.approx(2 * 0.5**20)
-    assert compared["separates"]
     same = compare_tasks({"made_up": figures(good)}, {"made_up": figures(good)}, seed=0)["made_up"]
     assert (same["difference"], same["p_value"], same["separates"]) == (0, 1, False)
     with pytest.raises(
         ConfigError, match="made_up cannot be compared: the two models were asked different items"
     ):
         compare_tasks({"made_up": figures(good)}, {"made_up": figures(poor, "other")}, seed=0)
+
+
+def test_margins_tell_models_apart_by_holms_p_over_all_tasks() -> None:
+    noise = np.random.default_rng(0).normal(0, 1, 40)
+    noise -= noise.mean()
+    error = noise.std(ddof=1) / 40**0.5
+    answers, zeros = [False] * 40, [0.0] * 40
+
+    def compare(shifts: dict[str, float]) -> dict[str, dict[str, Any]]:
+        first = {name: figures(answers, margins=(noise + shift * error)) for name, shift in shifts.items()}
+        return compare_tasks(first, {name: figures(answers, margins=zeros) for name in shifts}, seed=0)
+
+    alone = compare({"a": 2.3})["a"]  # p 0.027 at 39 degrees of freedom
+    assert alone["separates"]
+    assert not alone["trails"]
+    assert 0 < alone["margin"]["low"] < alone["margin"]["mean"] < alone["margin"]["high"]
+    assert alone["margin"]["p_holm"] == alone["margin"]["p_value"]
+    three = compare({"a": 2.3, "b": 0.0, "c": -6.0})
+    assert three["a"]["margin"]["p_holm"] == pytest.approx(2 * alone["margin"]["p_value"])
+    assert {name: (one["separates"], one["trails"]) for name, one in three.items()} == {
+        "a": (False, False),
+        "b": (False, False),
+        "c": (False, True),
+    }
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from lab.config import compose
 from lab.data.corpus import Corpus, corpus_directory, prepare
-from lab.data.exercises import is_reserved
+from lab.data.exercises import TREES, is_reserved
 from lab.errors import ConfigError
 from lab.evaluation.config import SuiteConfig
 from lab.evaluation.items import ChoiceItem, Probe
@@ -25,6 +25,9 @@ from lab.report.tables import to_markdown
 from tests.evaluation.held_out import problem_of, written
 
 TEXT = written()
+LIKELY = Counter(a + sign * b for a in range(1, 100) for b in range(1, a + 1) for sign in (-1, 1))
+"""How often each result is met where problems are drawn at random."""
+
 MADE = {name: make_task(kind, TEXT, 40, 0) for name, kind in TASKS.items()}
 
 
@@ -139,31 +142,19 @@ def test_every_sum_is_right_and_every_wrong_result_is_wrong(language: str) -> No
         assert len(set(item.choices)) == 4
 
 
-def test_keys_are_all_in_the_text_and_the_right_one_in_every_quarter() -> None:
+def test_facts_are_all_in_the_text_and_the_right_one_in_every_quarter() -> None:
     made = make_task(TASKS["key_retrieval_ko"], TEXT, 192, 0)
     assert made is not None
-    places, sizes = Counter(), Counter()
+    places = Counter()
     for item in made.items:
         *lines, asked = item.context.split("\n")
-        keys = [line for line in lines if line.split("의 번호는 ")[-1].isdecimal()]
-        assert {key.split("번호는")[1] for key in keys} == set(item.choices)
-        assert len(keys) == 4
-        around = len(item.context) - len("\n".join([*keys, asked]))
+        facts = [line for line in lines if line.split("에는")[0] in TREES]
+        assert {fact.split("에는")[1] for fact in facts} == set(item.choices)
+        assert len(facts) == 4
+        around = len(item.context) - len("\n".join([*facts, asked]))
         (size,) = (size for size in HAYSTACKS if size <= around <= size + 170)
-        places[size, keys.index(f"{asked}{item.choices[item.answer]}")] += 1
-        sizes[size] += 1
-    assert set(sizes.values()) == {64}
-    assert set(places.values()) == {16}
-
-
-def test_what_is_asked_for_is_reserved_and_what_is_shown_solved_is_not() -> None:
-    for language in ("ko", "en"):
-        for item in task(f"arithmetic_{language}").items:
-            problems = [problem_of(line) for line in item.context.split("\n")]
-            assert [is_reserved(*one) for one in problems] == [False, False, False, True]
-    assert all(is_reserved(item.context.rsplit(" ", 1)[0]) for item in task("associative_recall").items)
-    for item in task("key_retrieval_ko").items:
-        assert all(is_reserved("number", int(choice)) for choice in item.choices)
+        places[size, facts.index(f"{asked}{item.choices[item.answer]}")] += 1
+    assert places == {(size, place): 16 for size in HAYSTACKS for place in range(4)}
 
 
 def test_associations_can_be_looked_up() -> None:
@@ -173,6 +164,19 @@ def test_associations_can_be_looked_up() -> None:
         assert len(table) == 8
         assert table[asked] == item.choices[item.answer].strip()
         assert {choice.strip() for choice in item.choices} <= set(table.values())
+
+
+def test_what_is_asked_for_is_reserved_and_what_is_shown_solved_is_not() -> None:
+    for language in ("ko", "en"):
+        for item in task(f"arithmetic_{language}").items:
+            problems = [problem_of(line) for line in item.context.split("\n")]
+            assert [is_reserved(*one) for one in problems] == [False, False, False, True]
+    for item in task("associative_recall").items:
+        words = item.context.split(" ")[:-1]
+        assert is_reserved(*sorted(zip(words[::2], words[1::2], strict=True)))
+    for item in task("key_retrieval_ko").items:
+        lines = [line.split("에는 ") for line in item.context.split("\n")[:-1]]
+        assert is_reserved(*sorted(tuple(line) for line in lines if line[0] in TREES))
 
 
 def test_a_boundary_moves_to_the_last_blank() -> None:
@@ -195,15 +199,18 @@ def test_length_gives_the_answer_away_in_no_way() -> None:
 
 @pytest.mark.parametrize("language", ["ko", "en"])
 def test_no_rank_and_no_digit_tells_a_right_result(language: str) -> None:
+    """All four of two beginnings with two last digits are offered, and each is right equally often."""
     items = make_task(TASKS[f"arithmetic_{language}"], TEXT, 160, 0)
     assert items is not None
-    ranks = Counter(
-        sorted(map(int, item.choices)).index(int(item.choices[item.answer])) for item in items.items
-    )
-    assert set(ranks.values()) == {40}
+    commonest = 0.0
+    results = Counter(item.choices[item.answer] for item in items.items)
     for item in items.items:
         beginnings, ends = ({choice[:-1] for choice in item.choices}, {choice[-1] for choice in item.choices})
         assert (len(beginnings), len(ends)) == (2, 2)
+        assert all(10 <= int(choice) <= 99 for choice in item.choices)
+        commonest += item.choices[item.answer] == max(item.choices, key=lambda one: LIKELY[int(one)])
+    assert len(results) > 40
+    assert commonest / len(items.items) < 0.25 + 2.6 * (0.25 * 0.75 / len(items.items)) ** 0.5
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ _KINDS = (
         "arithmetic_ko",
         "calculates",
         "three solved problems in words, then one of +, - (numbers up to 99) or × (up to 9); wrong results are off "
-        "in the last digit, in those before it, or in both",
+        "in the last digit, in the one before it, or in both",
         4,
         "ko",
         synthetic.arithmetic_ko,
@@ -111,8 +111,8 @@ _KINDS = (
     TaskKind(
         "key_retrieval_ko",
         "finds a fact in a long text",
-        "100, 300 and 1,200 characters in turn of held-out sentences with four trees and their numbers between them, "
-        "one in each quarter; the number of one tree, wrong ones are those of the others",
+        "100, 300 and 1,200 characters in turn of held-out sentences with four lines between them, one in each "
+        "quarter, that put an animal into a tree; the animal of one tree, wrong ones are those of the others",
         4,
         "ko",
         synthetic.key_retrieval_ko,
@@ -122,7 +122,8 @@ _KINDS = (
     TaskKind(
         "associative_recall",
         "looks up what it has just read",
-        "eight syllables, a digit each, then one of the syllables; its digit, wrong ones are others of the list",
+        "eight syllables, another with each, then one of the eight; what went with it, wrong ones are others of the "
+        "list",
         4,
         "-",
         synthetic.associative_recall,

@@ -1,4 +1,4 @@
-"""Items that a seed writes: arithmetic in words, keys to be found in long text, associations to be recalled.
+"""Items that a seed writes: arithmetic in words, facts to be found in long text, associations to be recalled.
 
 What is asked for is reserved, see :mod:`lab.data.exercises`: no model that was trained on exercises has met it.
 """
@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from lab.data.exercises import (
-    ask_key,
+    ask_fact,
     draw_associations,
-    draw_keys,
+    draw_facts,
     draw_problem,
     list_associations,
 )
@@ -22,11 +22,11 @@ CHOICES = 4
 SHOTS = 3
 """Solved problems before the one that is asked, so that a model that only continues text knows the form."""
 
-ONES, TENS = (1, 2, 3), (10, 20)
-"""By how much wrong results are off: in the last digit, in what stands before it, or in both."""
+ONES, TENS = (-3, -2, -1, 1, 2, 3), (-2, -1, 1, 2)
+"""By how much wrong results are off: in the last digit, in the one before it, or in both."""
 
 HAYSTACKS = (100, 300, 1200)
-"""Characters of Korean text around the keys, in turn: from what a short window holds to about a thousand tokens."""
+"""Characters of Korean text around the facts, in turn: from what a short window holds to about a thousand tokens."""
 
 LISTED = 8
 """Associations in a list."""
@@ -42,18 +42,18 @@ arithmetic_en = partial(arithmetic, "en")
 
 
 def associative_recall(text: HeldOutText, num_items: int, seed: int) -> tuple[ChoiceItem, ...]:
-    """Eight syllables, each with a number, and one of the syllables again: which number went with it?
+    """Eight syllables, each with another one, and one of them again: which went with it?
 
-    The wrong numbers are others of the list. After Arora et al., "Zoology" (arXiv 2312.04927).
+    The wrong ones are others of the list. After Arora et al., "Zoology" (arXiv 2312.04927).
     """
     return _written(_recall, "associative_recall", num_items, seed)
 
 
 def key_retrieval_ko(text: HeldOutText, num_items: int, seed: int) -> tuple[ChoiceItem, ...]:
-    """Four sentences that each give a tree a number, spread over held-out sentences; one number is asked for.
+    """Four lines that each put an animal into a tree, spread over held-out sentences; one animal is asked for.
 
-    The wrong numbers are those of the other trees. One number stands in each quarter of the text, and
-    the right one in each quarter equally often.
+    The wrong ones are those of the other trees. One line stands in each quarter of the text, and the right one in
+    each quarter equally often.
     """
     pool = [
         sentence
@@ -87,41 +87,46 @@ def _written(write: Write, name: str, num_items: int, seed: int) -> tuple[Choice
 
 
 def _problem(language: str, draw: random.Random, number: int) -> tuple[str, list[str]]:
-    """The choices are two last digits with two other beginnings: who prefers any digits is right in one of four."""
-    up, right = (1 if number // CHOICES % CHOICES & bit else -1 for bit in (1, 2))
-    while True:
-        shown = [draw_problem(draw, language, reserved=False) for _ in range(SHOTS)]
-        question, result = draw_problem(draw, language, reserved=True)
-        ones, tens = right * draw.choice(ONES), up * draw.choice(TENS)
-        values = [result, result + ones, result + tens, result + ones + tens]
-        of_one_length = len({len(str(abs(value))) for value in values}) == 1 and min(values) >= 10
-        if of_one_length and (result + ones) // 10 == result // 10:
-            break
+    """The choices are two last digits with two other beginnings, and which of the four is right is drawn after them.
+
+    So who prefers any digits, or results that are met more often, is right in one of four.
+    """
+    tens, ones = draw.randint(1, 9), draw.randint(0, 9)
+    other_tens, other_ones = tens + draw.choice(TENS), ones + draw.choice(ONES)
+    if not (1 <= other_tens <= 9 and 0 <= other_ones <= 9):
+        return _problem(language, draw, number)
+    values = [10 * first + last for first in (tens, other_tens) for last in (ones, other_ones)]
+    right = values.pop(number // CHOICES % CHOICES)
+    shown = [draw_problem(draw, language, reserved=False) for _ in range(SHOTS)]
+    question = next(words for words, result in _endless_problems(language, draw) if result == right)
     context = "\n".join([*(f"{words} {value}" for words, value in shown), question])
-    wrong = draw.sample(values[1:], CHOICES - 1)
-    return context, [f" {value}" for value in (result, *wrong)]
+    return context, [f" {value}" for value in (right, *draw.sample(values, CHOICES - 1))]
+
+
+def _endless_problems(language: str, draw: random.Random) -> Iterator[tuple[str, int]]:
+    while True:
+        yield draw_problem(draw, language, reserved=True)
 
 
 def _recall(draw: random.Random, number: int) -> tuple[str, list[str]]:
-    keys, values = draw_associations(draw, LISTED, reserved=True)
-    asked = draw.randrange(LISTED)
-    wrong = draw.sample([value for value in values if value != values[asked]], CHOICES - 1)
-    context = f"{list_associations(keys, values)} {keys[asked]}"
-    return context, [f" {value}" for value in (values[asked], *wrong)]
+    listed = draw_associations(draw, LISTED, reserved=True)
+    asked, right = draw.choice(listed)
+    wrong = draw.sample([value for _, value in listed if value != right], CHOICES - 1)
+    return f"{list_associations(listed)} {asked}", [f" {value}" for value in (right, *wrong)]
 
 
 def _haystack(pool: list[str], draw: random.Random, number: int) -> tuple[str, list[str]]:
     text = list(_until(pool, HAYSTACKS[number // CHOICES**2 % len(HAYSTACKS)], draw))
-    trees, numbers = draw_keys(draw, reserved=True)
-    lines = [f"{ask_key(tree)} {value}" for tree, value in zip(trees, numbers, strict=True)]
+    facts = draw_facts(draw, reserved=True)
     order = [*range(1, CHOICES)]
     order.insert(
         number // CHOICES % CHOICES, 0
     )  # the one that is asked for is first, second, third and last in turn
     depths = [int((quarter + draw.random()) * len(text) / CHOICES) for quarter in range(CHOICES)]
-    for depth, line in reversed([*zip(depths, order, strict=True)]):
-        text.insert(depth, lines[line])
-    return "\n".join([*text, ask_key(trees[0])]), [f" {value}" for value in numbers]
+    for depth, place in reversed([*zip(depths, order, strict=True)]):
+        tree, animal = facts[place]
+        text.insert(depth, f"{ask_fact(tree)} {animal}")
+    return "\n".join([*text, ask_fact(facts[0][0])]), [f" {animal}" for _, animal in facts]
 
 
 def _until(pool: list[str], characters: int, draw: random.Random) -> Iterator[str]:
