@@ -249,13 +249,13 @@ def _convolution(mixer: KimiDelta) -> float:
 
 
 def _unit(unit: FeedForwardConfig, hidden: int, clamped: bool = False) -> float:
-    """Gate, up, the activated gate, the product; clamped gate and up besides.
+    """Gate, up, the product; clamped gate and up besides.
 
     PolyNorm keeps its two inputs, three numbers a row and the product.
     """
     if isinstance(unit, PolyNorm):
         return 3 * hidden + 3
-    return (6 if clamped else 4) * hidden
+    return (5 if clamped else 3) * hidden
 
 
 def _experts(router: SigmoidRouter, unit: FeedForwardConfig, width: int, clamped: bool) -> float:
