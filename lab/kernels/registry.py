@@ -20,7 +20,7 @@ PATHS: dict[str, tuple[str, ...]] = {
     "gated_rms_norm": ("naive", "separate"),
     "kimi_delta": ("naive", "chunked"),
     "latent_attention": ("naive", "expanded", "absorbed"),
-    "newton_schulz": ("naive", "batched", "gram", "tiled"),
+    "newton_schulz": ("naive", "batched", "gram", "cpp"),
     "poly_norm": ("naive", "fused", "compiled", "triton"),
     "rms_norm": ("naive", "fused", "cpp", "compiled", "triton"),
     "rotary": ("naive", "fused", "cpp", "compiled", "triton"),

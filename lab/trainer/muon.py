@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from lab.kernels.newton_schulz import newton_schulz
+from lab.kernels.newton_schulz import choose_path, cpp, newton_schulz
 from lab.trainer.config import MuonConfig
 from lab.trainer.groups import FUSED_HALVES, Kind, is_decayed
 
@@ -45,7 +45,29 @@ class Muon:
     def step(self, factor: float) -> None:
         """Move every parameter that has a gradient, with ``factor`` times the peak learning rate."""
         active = {name: p for name, p in self.parameters.items() if p.grad is not None}
-        learning_rate = factor * self.learning_rate
+        if not active:
+            return
+        stacks = [as_matrices(name, parameter) for name, parameter in active.items()]
+        if choose_path(stacks, self.config.newton_schulz_precision) == "cpp":
+            self._step_at_once(active, factor * self.learning_rate)
+        else:
+            self._step_by_shape(active, factor * self.learning_rate)
+
+    def _step_at_once(self, active: Mapping[str, nn.Parameter], learning_rate: float) -> None:
+        """Momentum, orthogonalisation and movement of a matrix while the cache holds it."""
+        moves = []
+        for name, parameter in active.items():
+            assert parameter.grad is not None
+            gradient, momentum = parameter.grad.contiguous(), self._momenta[name]
+            weight, gradient, momentum = (as_matrices(name, t) for t in (parameter, gradient, momentum))
+            keep = 1 - learning_rate * self.config.weight_decay if is_decayed(parameter, Kind.MATRIX) else 1.0
+            moves.append(
+                cpp.Move(weight, gradient, momentum, keep, learning_rate * update_size(weight.shape))
+            )
+        cpp.update(moves, self.config.newton_schulz_steps, self.config.momentum, self.config.nesterov)
+
+    def _step_by_shape(self, active: Mapping[str, nn.Parameter], learning_rate: float) -> None:
+        """All parameters through one part of the step after the other, matrices of a shape together."""
         self._decay(active, 1 - learning_rate * self.config.weight_decay)
         updates = self._updates(active)
         for shape, names in self._groups.items():
@@ -56,7 +78,7 @@ class Muon:
             torch._foreach_add_(
                 [as_stack(name, active[name]) for name in stacks],
                 orthogonal.split([stack.shape[0] for stack in stacks.values()]),
-                alpha=-learning_rate * UPDATE_SIZE * max(shape) ** 0.5,
+                alpha=-learning_rate * update_size(shape),
             )
 
     def state_tensors(self) -> dict[str, Tensor]:
@@ -74,8 +96,6 @@ class Muon:
 
     def _updates(self, active: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
         """The running mean of the gradient, or where it will be one step on (Nesterov), by name."""
-        if not active:
-            return {}
         gradients = [p.grad for p in active.values() if p.grad is not None]
         momenta = [self._momenta[name] for name in active]
         torch._foreach_lerp_(momenta, gradients, 1 - self.config.momentum)
@@ -91,9 +111,20 @@ class Muon:
         return torch.cat([newton_schulz(part, steps, precision) for part in stack.split(at_once)])
 
 
-def as_stack(name: str, tensor: Tensor) -> Tensor:
-    """A view of a parameter or its update as matrices ``[n, rows, columns]`` with ``rows <= columns``."""
+def update_size(shape: torch.Size) -> float:
+    """What an orthogonal update of ``[..., rows, columns]`` is multiplied by beside the learning rate."""
+    return UPDATE_SIZE * max(shape[-2:]) ** 0.5
+
+
+def as_matrices(name: str, tensor: Tensor) -> Tensor:
+    """A view of a parameter, its gradient or its momentum as matrices ``[n, rows, columns]``."""
     matrices = tensor.unsqueeze(0) if tensor.ndim == 2 else tensor
     if name.rsplit(".", 1)[-1] in FUSED_HALVES:
         matrices = matrices.unflatten(1, (2, -1)).flatten(0, 1)
+    return matrices
+
+
+def as_stack(name: str, tensor: Tensor) -> Tensor:
+    """:func:`as_matrices`, turned so that ``rows <= columns``."""
+    matrices = as_matrices(name, tensor)
     return matrices.mT if matrices.shape[1] > matrices.shape[2] else matrices

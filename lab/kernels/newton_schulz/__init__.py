@@ -1,13 +1,20 @@
 """Newton-Schulz: matrices made nearly orthogonal by products alone."""
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
-from lab.kernels.newton_schulz import batched, gram, naive
+from lab.kernels.newton_schulz import batched, cpp, gram, naive
 from lab.kernels.registry import choose
 
-__all__ = ["newton_schulz"]
+__all__ = ["choose_path", "newton_schulz"]
 
-PATHS = {"naive": naive.newton_schulz, "batched": batched.newton_schulz, "gram": gram.newton_schulz}
+PATHS = {
+    "naive": naive.newton_schulz,
+    "batched": batched.newton_schulz,
+    "gram": gram.newton_schulz,
+    "cpp": cpp.newton_schulz,
+}
 
 GRAM_FROM = 2
 """Times as wide as high a matrix must be before the iteration on its Gram matrix pays (README, measurements)."""
@@ -20,6 +27,16 @@ def newton_schulz(stack: Tensor, steps: int, precision: str = "float32") -> Tens
     that were below about 1e-3 of the norm. Zero stays zero. ``precision`` is the arithmetic of the products,
     ``float32`` or ``bfloat16``. Source: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks".
     """
-    wide = stack.shape[2] >= GRAM_FROM * stack.shape[1]
-    path = choose("newton_schulz", "gram" if wide and precision == "float32" else "batched")
-    return PATHS[path](stack, steps, precision)
+    return PATHS[choose_path([stack], precision)](stack, steps, precision)
+
+
+def choose_path(stacks: Sequence[Tensor], precision: str) -> str:
+    """The path for stacks that are iterated together, chosen and recorded; ``cpp`` only if it takes all of them."""
+    _, rows, columns = stacks[0].shape
+    if precision == "float32" and cpp.takes(stacks):
+        by_rule = "cpp"
+    elif precision == "float32" and columns >= GRAM_FROM * rows:
+        by_rule = "gram"
+    else:
+        by_rule = "batched"
+    return choose("newton_schulz", by_rule)
