@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 PATHS: dict[str, tuple[str, ...]] = {
-    "attention": ("naive", "sdpa", "banded", "few_rows"),
+    "attention": ("naive", "sdpa", "banded", "few_rows", "triton"),
     "cross_entropy": ("naive", "chunked", "triton"),
     "differential_attention": ("naive", "separate", "blocked"),
     "experts": ("naive", "sorted", "triton"),

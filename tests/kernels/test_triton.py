@@ -9,8 +9,11 @@ import torch
 from torch import Tensor
 
 from lab.kernels import triton_support
+from lab.kernels.attention import AttentionMask
 from lab.kernels.compilation import usable
 from lab.kernels.rotary import rotary_table
+from tests.kernels.test_attention import MASKS, SHAPES, WINDOWS, packed
+from tests.kernels.test_attention import inputs as attention_inputs
 from tests.kernels.twins import hold_to_twin, normal
 
 needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
@@ -137,6 +140,78 @@ def test_experts(choices: Tensor, dtype: torch.dtype, tolerance: float) -> None:
         normal(num_experts, dtype=dtype, seed=4),
     ]
     hold_to_twin(mixture("triton"), mixture("naive"), values, tolerance)
+
+
+ATTENTION_CASES = [
+    ("one token", "equal heads"),
+    ("causal", "grouped"),
+    ("packed", "wide values"),
+    ("padded", "wide keys"),
+    ("ring", "grouped"),
+    ("decode", "wide values"),
+    ("nothing to see", "equal heads"),
+    ("sparse", "grouped"),
+]
+WINDOW_CASES = [
+    ("a row of one", "grouped"),
+    ("only itself", "equal heads"),
+    ("blocks and one", "grouped"),
+    ("wider than the row", "wide keys"),
+    ("packed", "wide values"),
+    ("padded", "wide keys"),
+]
+
+
+@needs_triton
+@pytest.mark.parametrize(
+    ("mask", "shape"),
+    [(MASKS[mask], shape) for mask, shape in ATTENTION_CASES]
+    + [(WINDOWS[mask], shape) for mask, shape in WINDOW_CASES],
+    ids=[", ".join(case) for case in ATTENTION_CASES]
+    + ["window: " + ", ".join(case) for case in WINDOW_CASES],
+)
+def test_attention(mask: AttentionMask, shape: str) -> None:
+    values = attention_inputs(mask, SHAPES[shape])
+    hold_to_twin(path("attention"), path("attention", "naive"), values, 1e-12)
+
+
+@needs_triton
+@pytest.mark.parametrize(("dtype", "tolerance"), TYPES[1:])
+def test_attention_of_500_tokens_in_narrower_types(dtype: torch.dtype, tolerance: float) -> None:
+    values = attention_inputs(packed(500, 70), SHAPES["wide values"], dtype)
+    hold_to_twin(path("attention"), path("attention", "naive"), values, tolerance)
+
+
+@needs_triton
+def test_attention_reads_heads_where_they_lie() -> None:
+    def cut_out(name: str) -> Callable[..., Tensor]:
+        def apply(qkv: Tensor) -> Tensor:
+            q, k, v = qkv.split((4, 2, 2), dim=2)
+            return path("attention", name)(q, k, v.transpose(1, 3).contiguous().transpose(1, 3), mask, 0.3)
+
+        return apply
+
+    mask = MASKS["causal"]
+    hold_to_twin(cut_out("triton"), cut_out("naive"), [normal(2, 67, 8, 12)], 1e-5)
+
+
+@pytest.mark.parametrize("mask", [*MASKS.values(), *WINDOWS.values()], ids=[*MASKS, *WINDOWS])
+def test_no_pair_that_is_allowed_lies_outside_the_reach_of_its_tiles(mask: AttentionMask) -> None:
+    query_size, key_size = 16, 8
+    by_query, by_key = mask.reach(query_size, key_size)
+    for batch, query, key in mask.dense()[:, 0].nonzero().tolist():
+        first, last = by_query[batch, query // query_size].tolist()
+        assert first <= key // key_size < last
+        first, last = by_key[batch, key // key_size].tolist()
+        assert first <= query // query_size < last
+
+
+def test_tiles_outside_window_and_document_are_out_of_reach() -> None:
+    positions = torch.arange(256).expand(1, -1)
+    documents = positions // 128
+    by_query, by_key = AttentionMask(positions, positions, documents, documents, 33).reach(32, 32)
+    assert by_query[0].tolist() == [[0, 1], [0, 2], [1, 3], [2, 4], [4, 5], [4, 6], [5, 7], [6, 8]]
+    assert by_key[0].tolist() == [[0, 2], [1, 3], [2, 4], [3, 4], [4, 6], [5, 7], [6, 8], [7, 8]]
 
 
 def test_a_run_that_asks_for_triton_where_it_cannot_be_had_is_told_once_and_goes_on(

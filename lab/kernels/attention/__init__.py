@@ -5,6 +5,7 @@ from torch import Tensor
 from lab.kernels.attention import banded, few_rows, naive, sdpa
 from lab.kernels.attention.mask import AttentionMask
 from lab.kernels.registry import choose
+from lab.kernels.triton_support import at_first_call
 
 __all__ = ["AttentionMask", "attention"]
 
@@ -13,6 +14,7 @@ PATHS = {
     "sdpa": sdpa.attention,
     "banded": banded.attention,
     "few_rows": few_rows.attention,
+    "triton": at_first_call("attention", "attention"),
 }
 
 BANDED_FROM = 4

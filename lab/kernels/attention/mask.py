@@ -32,6 +32,7 @@ class AttentionMask:
     """``[B, Tq, Tk]``, a further condition where keys are chosen one by one (sparse attention)."""
     _additive: dict[torch.dtype, Tensor] = field(default_factory=dict, init=False, repr=False)
     _blocks: dict[int, "AttentionMask"] = field(default_factory=dict, init=False, repr=False)
+    _reach: dict[tuple[int, int], tuple[Tensor, Tensor]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         together = (self.query_documents is None) == (self.key_documents is None)
@@ -136,6 +137,49 @@ class AttentionMask:
                 self.window,
             )
         return self._blocks[size]
+
+    def reach(self, query_size: int, key_size: int) -> tuple[Tensor, Tensor]:
+        """Which tiles meet, where places are cut into tiles of ``query_size`` queries and ``key_size`` keys.
+
+        The first result ``[B, query tiles, 2]`` has the first key tile that a query tile may see and the one
+        after the last; the second ``[B, key tiles, 2]`` has the same of the query tiles that may see a key
+        tile. Both are int32. What lies between may be empty all the same; what lies outside is.
+        """
+        if (query_size, key_size) not in self._reach:
+            first_query, last_query = _ends_of_tiles(self.query_positions, self.query_positions, query_size)
+            first_key, last_key = _ends_of_tiles(self.key_positions, self.key_positions, key_size)
+            meets = first_key[:, None] <= last_query[:, :, None]
+            if self.window is not None:
+                meets &= first_query[:, :, None] - last_key[:, None] < self.window
+            if self.query_documents is not None and self.key_documents is not None:
+                first, last = _ends_of_tiles(self.query_documents, self.query_positions, query_size)
+                first_document, last_document = _ends_of_tiles(
+                    self.key_documents, self.key_positions, key_size
+                )
+                meets &= first_document[:, None] <= last[:, :, None]
+                meets &= first[:, :, None] <= last_document[:, None]
+            self._reach[query_size, key_size] = _extent(meets), _extent(meets.mT)
+        return self._reach[query_size, key_size]
+
+
+def _ends_of_tiles(x: Tensor, positions: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Smallest and largest of each ``size`` entries of ``x [B, T]`` that have a position, ``[B, tiles]``.
+
+    A tile without any gets ends that meet no other's: its smallest is above its largest.
+    """
+    limits, filled = torch.iinfo(x.dtype), positions >= 0
+    padding = (0, -x.shape[1] % size)
+    low = functional.pad(x.masked_fill(~filled, limits.max // 2), padding, value=limits.max // 2)
+    high = functional.pad(x.masked_fill(~filled, limits.min // 2), padding, value=limits.min // 2)
+    return low.unflatten(1, (-1, size)).amin(-1), high.unflatten(1, (-1, size)).amax(-1)
+
+
+def _extent(meets: Tensor) -> Tensor:
+    """First true column of each row and the one after the last, ``[..., rows, columns]`` to ``[..., rows, 2]``."""
+    column = torch.arange(meets.shape[-1], device=meets.device)
+    first = torch.where(meets, column, meets.shape[-1]).amin(-1)
+    last = torch.where(meets, column + 1, 0).amax(-1)
+    return torch.stack([first, last], dim=-1).int()
 
 
 def places_before(window: int, size: int) -> int:
