@@ -52,7 +52,8 @@ def _draw_series(axis: Axes, series: Series, results: Results) -> None:
     axis.set_ylabel("ms, forward and backward" if series.other != PEER else "ms a training step")
     axis.grid(color="#e3e5ea", lw=0.8)
     axis.set_axisbelow(True)
-    axis.legend(loc="upper left")
+    if axis.lines:
+        axis.legend(loc="upper left")
 
 
 def _short(value: int) -> str:

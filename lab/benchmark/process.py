@@ -23,6 +23,7 @@ IMPORTED = ("lab.benchmark.worker", "torch._inductor.compile_fx", "transformers.
 """What the process has imported that all others are forked from; what is not installed is left out."""
 
 FORKING = "forkserver"
+SECONDS_TO_END = 5
 
 
 class CaseFailed(RuntimeError):
@@ -72,9 +73,10 @@ class Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.join()
         self._connection.close()
+        self._process.join(SECONDS_TO_END)
+        self._process.kill()  # where it is still building
+        self._process.join()
         self._log.unlink(missing_ok=True)
 
 

@@ -24,15 +24,15 @@ def dense_attention_case(
     q, k, v = (normal(B, heads, T, d).to(dtype).requires_grad_() for heads in (H, K, K))
     ages = torch.arange(T)[:, None] - torch.arange(T)[None, :]
     seen = (ages >= 0) & (ages < window)
-    told: dict[str, Any] = {
+    ways: dict[str, dict[str, Any]] = {
         "boolean": {"attn_mask": seen},
         "additive": {"attn_mask": torch.zeros(T, T, dtype=dtype).masked_fill_(~seen, float("-inf"))},
         "none": {"is_causal": True},
-    }[mask]
+    }
     incoming = torch.ones(B, H, T, d, dtype=dtype)
 
     def run() -> None:
-        y = functional.scaled_dot_product_attention(q, k, v, enable_gqa=H != K, **told)
+        y = functional.scaled_dot_product_attention(q, k, v, enable_gqa=H != K, **ways[mask])
         torch.autograd.grad(y, (q, k, v), incoming)
 
     return Case(run)

@@ -5,6 +5,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -60,8 +61,9 @@ def serve(connection: Connection, spec: Mapping[str, Any], threads: int, log: st
     peak = machine.peak_memory() - before
     facts = {"flops": case.flops, "tokens": case.tokens, "peak_bytes": peak, "paths": paths, **case.facts}
     connection.send({"ready": facts})
-    while connection.recv():
-        connection.send(one_round(case, spec["repeats"]))
+    with suppress(EOFError):  # nobody asks any more
+        while connection.recv():
+            connection.send(one_round(case, spec["repeats"]))
 
 
 def one_round(case: Case, repeats: int) -> dict[str, Any]:
