@@ -26,6 +26,7 @@ def identical_tensors(a: Weights, b: Weights, shown: int = 5) -> IdenticalTensor
         if one.numel() < 2 or one.min() == one.max():
             continue
         common += 1
-        if torch.equal(one, other):
+        wider = torch.promote_types(one.dtype, other.dtype)
+        if torch.equal(one.to(wider), other.to(wider)):
             equal.append(name)
     return IdenticalTensors(len(equal), common, tuple(equal[:shown]))

@@ -55,7 +55,7 @@ def norm_comparison(a: Weights, b: Weights, seed: int) -> NormComparison | None:
             continue
         one, other = a.read(name), b.read(name)
         if one is not None and other is not None and min(one.mean(), other.mean()) > 0:
-            rows.append(compare_vectors(one, other, chance))
+            rows.append(compare_vectors(one.float(), other.float(), chance))
     if not rows:
         return None
     cosine, shuffled, predicted, pearson = torch.tensor(rows, dtype=torch.float64).mean(dim=0).tolist()

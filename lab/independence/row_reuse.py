@@ -25,7 +25,8 @@ from torch import Tensor
 
 from lab.independence.statistics import joint_p
 
-CHUNK = 16_384  # rows of A at a time
+CHUNK = 8192  # rows of A at a time, at most
+NUMBERS = 2**22  # numbers of A at a time, at most
 JUDGED = 512  # coordinates that judge, at most
 TOP = 20  # the upper twentieth
 STATISTICS = 3
@@ -64,8 +65,9 @@ def row_reuse(a: Stream, b: Stream, rows: int, draws: int, level: float, seed: i
     matched, same = torch.zeros(len(vectors), width), torch.zeros(len(vectors), width)
     seen = False
     for name, matrix in a:
-        for start in range(0, len(matrix), CHUNK):
-            part = matrix[start : start + CHUNK]
+        step = min(CHUNK, max(1, NUMBERS // width))
+        for start in range(0, len(matrix), step):
+            part = matrix[start : start + step].float()
             scores = wanted @ _standard(part[:, search]).T
             value, index = scores.abs().max(dim=1)
             better = value > best
@@ -77,7 +79,8 @@ def row_reuse(a: Stream, b: Stream, rows: int, draws: int, level: float, seed: i
             [j for j, (n, i) in enumerate(zip(names, places, strict=True)) if n == name and i < len(matrix)],
             dtype=torch.long,
         )
-        same[here] = matrix[torch.tensor(places)[here]]
+        same[here] = matrix[torch.tensor(places)[here]].float()
+        del matrix  # before the next is read
     if not seen:
         return None
     judged = [(_standard(matched[:, judge]), _standard(vectors[:, judge]))]
@@ -99,12 +102,14 @@ def _sample(stream: Stream, rows: int, chance: torch.Generator) -> tuple[list[st
         index = new.topk(min(rows, len(new))).indices
         index = index[new[index] >= 0]
         keys = torch.cat([keys, new[index]])
-        vectors = matrix[index] if vectors is None else torch.cat([vectors, matrix[index]])
+        drawn = matrix[index].float()
+        vectors = drawn if vectors is None else torch.cat([vectors, drawn])
         names += [name] * len(index)
         places += index.tolist()
         keep = keys.topk(min(rows, len(keys))).indices
         keys, vectors = keys[keep], vectors[keep]
         names, places = [names[i] for i in keep], [places[i] for i in keep]
+        del matrix  # before the next is read
     return (names, places, vectors) if vectors is not None and len(vectors) else None
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from lab.independence.weights import Weights
 
 LARGEST = 1024  # singular values of matrices with a longer short side are left out: they cost its cube
+NUMBERS = 2**22  # held in 64 bits at once
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,14 @@ def fingerprints(a: Weights, b: Weights) -> Fingerprints:
     for name, shape in a.shapes.items():
         if len(shape) != 2 or b.shapes.get(name) != shape or min(shape) < 2:
             continue
-        one, other = a.read(name), b.read(name)
+        one, other = _fingerprint(a, name), _fingerprint(b, name)
         if one is None or other is None:
             continue
-        if min(shape) <= LARGEST:
-            s, t = torch.linalg.svdvals(one), torch.linalg.svdvals(other)
+        if one[1] is not None and other[1] is not None:
+            s, t = one[1], other[1]
             distances.append((2 * (s - t).abs() / (s + t).clamp_min(1e-20)).mean().item())
         if a.roles[name].module == "attention":
-            profiles.append((one.std().item(), other.std().item()))
+            profiles.append((one[0], other[0]))
     table = torch.tensor(profiles, dtype=torch.float64)
     enough = len(profiles) >= 4
     return Fingerprints(
@@ -53,6 +54,25 @@ def fingerprints(a: Weights, b: Weights) -> Fingerprints:
         _pearson(table.diff(dim=0)) if enough else None,
         _pearson(table) if enough else None,
     )
+
+
+def _fingerprint(weights: Weights, name: str) -> tuple[float, Tensor | None] | None:
+    """Standard deviation and, of a matrix that is not too large, singular values; None where it cannot be compared."""
+    matrix = weights.read(name)
+    if matrix is None:
+        return None
+    matrix = matrix.T if matrix.shape[0] < matrix.shape[1] else matrix
+    width = matrix.shape[1]
+    first = second = 0.0
+    gram = torch.zeros(width, width, dtype=torch.float64) if width <= LARGEST else None
+    for block in matrix.split(max(1, NUMBERS // width)):
+        numbers = block.double()
+        first, second = first + numbers.sum().item(), second + numbers.square().sum().item()
+        if gram is not None:
+            gram.addmm_(numbers.T, numbers)
+    count = matrix.numel()
+    spread = (max(0.0, second - first**2 / count) / (count - 1)) ** 0.5
+    return spread, torch.linalg.eigvalsh(gram).clamp_min(0).sqrt() if gram is not None else None
 
 
 def _pearson(pairs: Tensor) -> float | None:

@@ -20,7 +20,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from lab.independence.units import read_units, unit_groups
+from lab.independence.units import UnitGroup, read_gain, read_part, unit_groups
 from lab.independence.weights import Weights
 
 GROUPS = 128  # feed-forwards or experts that are looked at
@@ -39,7 +39,7 @@ class UnitAssignment:
 def unit_assignment(a: Weights, b: Weights, draws: int, seed: int) -> UnitAssignment | None:
     """Test feed-forwards of the same name and shape; None where there are none.
 
-    Both are read at once, one feed-forward at a time; at most ``GROUPS`` of them, drawn evenly.
+    One tensor is read at a time; of feed-forwards at most ``GROUPS``, drawn evenly.
     """
     chance = torch.Generator().manual_seed(seed)
     groups, others = unit_groups(a, "experts"), unit_groups(b, "experts")
@@ -47,11 +47,12 @@ def unit_assignment(a: Weights, b: Weights, draws: int, seed: int) -> UnitAssign
     correlations: list[float] = []
     totals = torch.zeros(draws + 1, dtype=torch.float64)
     for index in torch.randperm(len(common), generator=chance)[:GROUPS].tolist():
-        one = read_units(a, "experts", groups[common[index]]).get("up")
-        other = read_units(b, "experts", others[common[index]]).get("up")
-        if one is None or other is None or one.shape != other.shape or len(one) < 8:
+        group, counterpart = groups[common[index]], others[common[index]]
+        if (group.stacks, group.units) != (counterpart.stacks, counterpart.units) or group.count < 8:
             continue
-        one, other = one[:UNITS], other[:UNITS]
+        one, other = _up_vectors(a, group), _up_vectors(b, counterpart)
+        if one is None or other is None or one.shape != other.shape:
+            continue
         order = torch.randperm(len(other), generator=chance)
         costs = normalize(one, dim=1) @ normalize(other[order], dim=1).T
         _, column = linear_sum_assignment(costs.numpy(), maximize=True)
@@ -63,6 +64,16 @@ def unit_assignment(a: Weights, b: Weights, draws: int, seed: int) -> UnitAssign
         return None
     p_value = (totals >= totals[0] - 1e-9).double().mean().item()
     return UnitAssignment(sum(correlations) / len(correlations), p_value, len(correlations))
+
+
+def _up_vectors(weights: Weights, group: UnitGroup) -> Tensor | None:
+    """Vectors ``N D`` of the first ``UNITS`` units by which they read; None where they cannot be compared."""
+    stack = read_part(weights, group.parts["up"]) if "up" in group.parts else None
+    if stack is None:
+        return None
+    vectors = stack[: -(-UNITS // group.units)].flatten(0, 1)[:UNITS].float()
+    gain = read_gain(weights, "experts", group)
+    return vectors if gain is None else vectors * gain
 
 
 def _rank_correlation(permutations: Tensor) -> Tensor:

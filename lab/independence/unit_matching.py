@@ -1,6 +1,6 @@
 """Which unit of one model each unit of another resembles, by its profile over tokens that both know."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from lab.independence.units import read_units, unit_groups
+from lab.independence.units import UnitGroup, read_gain, read_part, unit_groups
 from lab.independence.weights import Weights
 
 FEWEST_TOKENS = 64
 UNITS_A_GROUP = 4  # at the least
+BLOCK = 8192  # units whose profiles are held at once
 
 
 @dataclass(frozen=True)
@@ -34,21 +35,22 @@ def common_tokens(a: Weights, b: Weights, count: int, seed: int) -> tuple[Tensor
 
     Without vocabularies rows of the same number are paired if there are equally many.
     """
-    rows_a, rows_b = a.embedding(), b.embedding()
-    if rows_a is None or rows_b is None:
-        return None
+    sizes = a.embedding_size(), b.embedding_size()
     if a.vocabulary is not None and b.vocabulary is not None:
         pairs = [(n, b.vocabulary[s]) for s, n in a.vocabulary.items() if s in b.vocabulary]
-    elif len(rows_a) == len(rows_b):
-        pairs = [(n, n) for n in range(len(rows_a))]
+    elif sizes[0] == sizes[1]:
+        pairs = [(n, n) for n in range(sizes[0])]
     else:
         return None
-    pairs = [(i, j) for i, j in pairs if i < len(rows_a) and j < len(rows_b)]
+    pairs = [(i, j) for i, j in pairs if i < sizes[0] and j < sizes[1]]
     if len(pairs) < FEWEST_TOKENS:
         return None
     chance = torch.Generator().manual_seed(seed)
     kept = torch.tensor(pairs)[torch.randperm(len(pairs), generator=chance)[:count]]
-    return normalize(rows_a[kept[:, 0]], dim=1), normalize(rows_b[kept[:, 1]], dim=1)
+    rows_a, rows_b = a.embedding_rows(kept[:, 0]), b.embedding_rows(kept[:, 1])
+    if rows_a is None or rows_b is None:
+        return None
+    return normalize(rows_a, dim=1), normalize(rows_b, dim=1)
 
 
 def sample_units(weights: Weights, module: str, tokens: Tensor, units: int, seed: int) -> Sample | None:
@@ -60,14 +62,19 @@ def sample_units(weights: Weights, module: str, tokens: Tensor, units: int, seed
     names: list[str] = []
     places: list[Tensor] = []
     for number in drawn.tolist():
-        base, tensors = groups[number]
-        parts = read_units(weights, module, tensors)
-        if not parts or (profiles and parts.keys() != profiles.keys()):
+        base, group = groups[number]
+        index = torch.randperm(group.count, generator=chance)[: max(UNITS_A_GROUP, units // len(drawn))]
+        found = {}
+        for part, seen in _seen_tokens(weights, module, group, tokens).items():
+            stack = read_part(weights, group.parts[part])
+            if stack is not None:
+                vectors = stack[index // group.units, index % group.units].float()
+                found[part] = _profiles(vectors, seen)
+            del stack  # before the next is read
+        if len(found) < 2 or (profiles and found.keys() != profiles.keys()):
             continue
-        size = len(next(iter(parts.values())))
-        index = torch.randperm(size, generator=chance)[: max(UNITS_A_GROUP, units // len(drawn))]
-        for part, vectors in parts.items():
-            profiles.setdefault(part, []).append(_profiles(vectors[index], tokens))
+        for part, rows in found.items():
+            profiles.setdefault(part, []).append(rows)
         names += [base] * len(index)
         places.append(index)
     if not places:
@@ -84,27 +91,47 @@ def choose(
     the unit itself.
     """
     groups = unit_groups(weights, module)
-    layers = {base: weights.roles[next(iter(names.values()))].layer for base, names in groups.items()}
+    layers = {base: group.layer for base, group in groups.items()}
     best: dict[str, Tensor] = {}
     chosen: dict[str, Tensor] = {}
     first = 0
-    for base, tensors in groups.items():
-        parts = read_units(weights, module, tensors)
-        at_home = torch.tensor([is_own and _is_near(base, group, layers) for group in sample.groups])
-        for part in sample.profiles.keys() & parts.keys():
-            scores = (sample.profiles[part] @ _profiles(parts[part], tokens).T).abs()
-            if len(set(layers.values())) > 1:
-                scores[at_home] = -1.0
-            else:
-                scores[at_home, sample.places[at_home]] = -1.0
-            value, index = scores.max(dim=1)
-            if part not in best:
-                best[part], chosen[part] = value, index + first
-            better = value > best[part]
-            best[part] = torch.where(better, value, best[part])
-            chosen[part] = torch.where(better, index + first, chosen[part])
-        first += len(next(iter(parts.values()))) if parts else 0
+    for base, group in groups.items():
+        at_home = torch.tensor([is_own and _is_near(base, member, layers) for member in sample.groups])
+        own = torch.where(at_home, -1 if len(set(layers.values())) > 1 else sample.places, group.count)
+        for part, seen in _seen_tokens(weights, module, group, tokens).items():
+            if part not in sample.profiles or (stack := read_part(weights, group.parts[part])) is None:
+                continue
+            for start, block in _blocks(stack):
+                scores = (sample.profiles[part] @ _profiles(block, seen).T).abs_()
+                scores[own < 0] = -1.0
+                here = (own >= start) & (own < start + len(block))
+                scores[here, own[here] - start] = -1.0
+                value, index = scores.max(dim=1)
+                best.setdefault(part, torch.full_like(value, -2.0))
+                chosen.setdefault(part, index)
+                better = value > best[part]
+                best[part] = torch.where(better, value, best[part])
+                chosen[part] = torch.where(better, index + first + start, chosen[part])
+            del stack, block  # before the next is read
+        first += group.count
     return chosen
+
+
+def _seen_tokens(weights: Weights, module: str, group: UnitGroup, tokens: Tensor) -> dict[str, Tensor]:
+    """The tokens ``.. D`` by part of a group, as the part meets them: what reads does so behind the norm."""
+    gain = read_gain(weights, module, group)
+    return {
+        part: tokens * gain if gain is not None and source.reads else tokens
+        for part, source in group.parts.items()
+    }
+
+
+def _blocks(stack: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Vectors ``N D`` of a stack ``S N D`` in float32 with the number of the first, a block at a time."""
+    size = stack.shape[1]
+    for number, matrix in enumerate(stack):
+        for start in range(0, size, BLOCK):
+            yield number * size + start, matrix[start : start + BLOCK].float()
 
 
 def _is_near(base: str, group: str, layers: Mapping[str, int | None]) -> bool:

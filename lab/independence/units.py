@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from torch import Tensor
 
 from lab.independence.roles import unit_part
 from lab.independence.weights import Weights, is_transposed
-
-Names = dict[str, str]
 
 ATTENTION_PARTS = {
     "query": re.compile(r"(?:^|\.)(?:query|q_proj|wq)(?:\.weight)?$"),
@@ -18,6 +17,9 @@ ATTENTION_PARTS = {
 }
 COUPLED = (("query", "output"), ("key", "value"))
 """Parts of an attention whose vectors of one place are of one head; a model has as many of the one as of the other."""
+ATTENTION_NAMES = {
+    part: name for pair in COUPLED for part, name in zip(pair, ("first", "second"), strict=True)
+}
 GAINS = {
     "experts": (
         "feed_forward_join.norm.weight",
@@ -31,57 +33,89 @@ GAINS = {
 READS = ("gate", "up", "query", "key", "value")
 
 
-def unit_groups(weights: Weights, module: str) -> dict[str, Names]:
-    """Tensor names by part, for each feed-forward or expert (``experts``) or half of an attention (``attention``)."""
-    groups: dict[str, Names] = {}
+@dataclass(frozen=True)
+class Part:
+    """One vector of each unit of a group: a tensor, or the first or second ``half`` of its rows."""
+
+    name: str
+    is_transposed: bool
+    reads: bool
+    half: int | None = None
+
+
+@dataclass(frozen=True)
+class UnitGroup:
+    """A feed-forward, a stack of experts, or half of an attention: ``stacks`` times ``units``, by part."""
+
+    parts: Mapping[str, Part]
+    stacks: int
+    units: int
+    layer: int | None
+
+    @property
+    def count(self) -> int:
+        return self.stacks * self.units
+
+
+def unit_groups(weights: Weights, module: str) -> dict[str, UnitGroup]:
+    """The groups of ``module``, ``experts`` or ``attention``, that have two parts of one shape or more.
+
+    The parts of an attention are called ``first`` (query or key) and ``second`` (output or value).
+    """
+    found: dict[str, dict[str, str]] = {}
     for name in weights.shapes:
         if weights.roles[name].module != module:
             continue
         base = name.removesuffix(".weight").rpartition(".")[0]
         if module == "experts" and (part := unit_part(name)) is not None:
-            groups.setdefault(base, {})[part] = name
+            found.setdefault(base, {})[part] = name
         if module == "attention":
             for pair in COUPLED:
                 for part in pair:
                     if ATTENTION_PARTS[part].search(name):
-                        groups.setdefault(f"{base} {' and '.join(pair)}", {})[part] = name
-    return {base: names for base, names in groups.items() if len(names) >= 2 or "gate and up" in names}
-
-
-def read_units(weights: Weights, module: str, names: Mapping[str, str]) -> dict[str, Tensor]:
-    """The vectors ``N D`` of a group's units by part; empty where fewer than two parts are alike in shape.
-
-    The gain of the norm in front is multiplied into what reads, so that folding it in changes nothing. The parts of an
-    attention are called ``first`` and ``second``.
-    """
-    parts: dict[str, Tensor] = {}
+                        found.setdefault(f"{base} {' and '.join(pair)}", {})[part] = name
     width = weights.width(module)
+    groups = {base: _group(weights, names, width) for base, names in found.items() if width is not None}
+    return {base: group for base, group in groups.items() if group is not None}
+
+
+def _group(weights: Weights, names: Mapping[str, str], width: int) -> UnitGroup | None:
+    """The group of tensors ``names`` by part; None where fewer than two are alike in shape."""
+    parts: dict[str, Part] = {}
+    shapes = set()
     for part, name in names.items():
-        if (
-            width is None
-            or (transposed := is_transposed(weights.shapes[name], width, weights.roles[name])) is None
-        ):
+        shape, role = weights.shapes[name], weights.roles[name]
+        transposed = is_transposed(shape, width, role)
+        if transposed is None or len(shape) not in (2, 3):
             continue
-        tensor = weights.read(name)
-        if tensor is None or tensor.ndim < 2:
-            continue
-        tensor = tensor.transpose(-1, -2) if transposed else tensor
+        units = shape[-1] if transposed else shape[-2]
+        stacks = shape[0] if len(shape) == 3 else 1
         if part == "gate and up":
-            for half, matrix in zip(("gate", "up"), tensor.chunk(2, dim=-2), strict=True):
-                parts[half] = matrix.reshape(-1, width)
+            parts |= {half: Part(name, transposed, True, i) for i, half in enumerate(("gate", "up"))}
+            units //= 2
         else:
-            parts[part] = tensor.reshape(-1, width)
-    gain = _gain(weights, module, next(iter(names.values())))
-    if gain is not None and gain.shape == (width,):
-        parts |= {part: matrix * gain for part, matrix in parts.items() if part in READS}
-    if len(parts) < 2 or len({matrix.shape for matrix in parts.values()}) > 1:
-        return {}
-    return dict(zip(("first", "second"), parts.values(), strict=True)) if module == "attention" else parts
+            parts[ATTENTION_NAMES.get(part, part)] = Part(name, transposed, part in READS)
+        shapes.add((stacks, units))
+    if len(parts) < 2 or len(shapes) > 1:
+        return None
+    return UnitGroup(parts, *shapes.pop(), role.layer)
 
 
-def _gain(weights: Weights, module: str, name: str) -> Tensor | None:
-    layer = weights.roles[name].layer
-    for other in weights.shapes:
-        if weights.roles[other].layer == layer and other.endswith(GAINS[module]):
-            return weights.read(other)
+def read_part(weights: Weights, part: Part) -> Tensor | None:
+    """Vectors ``S N D`` of a group's units, as stored and without a copy; None where they cannot be compared."""
+    tensor = weights.read(part.name)
+    if tensor is None:
+        return None
+    tensor = tensor.transpose(-1, -2) if part.is_transposed else tensor
+    if part.half is not None:
+        tensor = tensor.chunk(2, dim=-2)[part.half]
+    return tensor[None] if tensor.ndim == 2 else tensor
+
+
+def read_gain(weights: Weights, module: str, group: UnitGroup) -> Tensor | None:
+    """The gain ``D`` of the norm in front of a group: with it what reads is the same as with it folded in."""
+    for name, shape in weights.shapes.items():
+        if weights.roles[name].layer == group.layer and name.endswith(GAINS[module]):
+            gain = weights.read(name) if shape == (weights.width(module),) else None
+            return None if gain is None else gain.float()
     return None

@@ -45,14 +45,21 @@ class Weights:
         self.roles: dict[str, Role] = {name: role_of(name) for name in self.shapes}
 
     def read(self, name: str) -> Tensor | None:
-        """The tensor in float32; None, and a note in ``unusable``, where its numbers cannot be compared."""
-        tensor = self.fetch(name).float()
-        if not torch.isfinite(tensor).all():
-            self.unusable[name] = "holds NaN or infinity"
-            return None
-        if tensor.numel() and not tensor.any():
-            self.unusable[name] = "is all zeros"
-            return None
+        """The tensor, as stored if that is a float of 16 bits or more, else in float32.
+
+        None, and a note in ``unusable``, where its numbers cannot be compared.
+        """
+        tensor = self.fetch(name)
+        if tensor.dtype not in TYPES.values():
+            tensor = tensor.float()
+        if tensor.numel():
+            low, high = (limit.item() for limit in tensor.aminmax())
+            if not math.isfinite(low) or not math.isfinite(high):
+                self.unusable[name] = "holds NaN or infinity"
+                return None
+            if low == high == 0:
+                self.unusable[name] = "is all zeros"
+                return None
         return tensor
 
     def size(self, module: str) -> int:
@@ -76,7 +83,10 @@ class Weights:
         return sides.most_common(1)[0][0] if sides else None
 
     def vectors(self, module: str, writes: bool) -> Iterator[tuple[str, Tensor]]:
-        """Every tensor of ``module`` as rows ``N D`` of the residual stream; those of other widths are left out."""
+        """Every tensor of ``module``, as :meth:`read` gives it, as rows ``N D`` of the residual stream.
+
+        Those of other widths are left out.
+        """
         width = self.width(module)
         for name, shape in self.shapes.items():
             role = self.roles[name]
@@ -87,13 +97,25 @@ class Weights:
                 continue
             tensor = self.read(name)
             if tensor is not None:
-                yield name, (tensor.transpose(-1, -2) if transposed else tensor).reshape(-1, width)
+                tensor = (tensor.transpose(-1, -2) if transposed else tensor).reshape(-1, width)
+                yield name, tensor
+                del tensor  # before the next is read
 
-    def embedding(self) -> Tensor | None:
-        """Embedding rows ``V D``."""
+    def embedding_size(self) -> int:
+        """Rows of the embedding; 0 where there is none."""
+        name = self._embedding_name()
+        return self.shapes[name][0] if name is not None else 0
+
+    def embedding_rows(self, index: Tensor) -> Tensor | None:
+        """Rows ``N D`` of the embedding in float32."""
+        name = self._embedding_name()
+        matrix = self.read(name) if name is not None else None
+        return matrix[index].float() if matrix is not None else None
+
+    def _embedding_name(self) -> str | None:
         for name, shape in self.shapes.items():
             if self.roles[name].module == "embedding" and len(shape) == 2 and not HEAD.search(name):
-                return self.read(name)
+                return name
         return None
 
 
@@ -123,7 +145,9 @@ def _under_our_names(weights: Weights) -> Weights:
         checkpoint = open_released(weights.name)
     except ConfigError:  # ours already, of a family unknown here, or not whole: compared under its own names
         return weights
-    return replace(weights, shapes=checkpoint.shapes, fetch=lambda name: checkpoint.read(name, torch.float32))
+    return replace(
+        weights, shapes=checkpoint.shapes, fetch=lambda name: checkpoint.read(name, checkpoint.stored_dtype)
+    )
 
 
 def open_weights(directory: str, key: str) -> Weights:
