@@ -8,8 +8,26 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lab.kernels.cross_entropy import chunked, linear_cross_entropy, naive
+from lab.kernels.cpp import can_build
+from lab.kernels.cross_entropy import chunked, cpp, linear_cross_entropy, naive
 from tests.kernels.twins import hold_to_twin, normal
+
+in_chunks = pytest.mark.parametrize(
+    "fast",
+    [
+        pytest.param(chunked.linear_cross_entropy, id="chunked"),
+        pytest.param(
+            cpp.linear_cross_entropy,
+            id="cpp",
+            marks=pytest.mark.skipif(not can_build(), reason="no C++ compiler that works is installed"),
+        ),
+    ],
+)
+
+
+@pytest.fixture(autouse=True)
+def several_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunked, "MOST_ROWS", 256)
 
 
 def inputs(
@@ -30,36 +48,40 @@ def test_chunks_equal_all_logits_at_once(rows: int, width: int, vocabulary: int,
     hold_to_twin(chunked.linear_cross_entropy, naive.linear_cross_entropy, values, 1e-12)
 
 
+@in_chunks
 @pytest.mark.parametrize("reduction", ["mean", "none"])
-def test_single_precision_stays_close(reduction: str) -> None:
+def test_single_precision_stays_close(fast: Any, reduction: str) -> None:
     values = (*inputs(300, 16, 400, torch.float32), reduction)
-    hold_to_twin(chunked.linear_cross_entropy, naive.linear_cross_entropy, values, 1e-5)
+    hold_to_twin(fast, naive.linear_cross_entropy, values, 1e-5)
 
 
+@in_chunks
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 300.0])
-def test_large_logits_do_not_overflow(scale: float) -> None:
+def test_large_logits_do_not_overflow(fast: Any, scale: float) -> None:
     hidden, weight, targets = inputs(40, 16, 30, torch.float32)
     values = (hidden * scale, weight, targets, "mean")
-    hold_to_twin(chunked.linear_cross_entropy, naive.linear_cross_entropy, values, 1e-5)
+    hold_to_twin(fast, naive.linear_cross_entropy, values, 1e-5)
 
 
+@in_chunks
 @pytest.mark.parametrize("reduction", ["mean", "none"])
-def test_bfloat16_stays_close_and_the_loss_is_float32(reduction: str) -> None:
+def test_bfloat16_stays_close_and_the_loss_is_float32(fast: Any, reduction: str) -> None:
     hidden, weight, targets = inputs(300, 32, 100, torch.bfloat16)
     weight = weight / 6
     values = (hidden, weight, targets, reduction)
     assert linear_cross_entropy(*values).dtype == torch.float32  # type: ignore[arg-type]
-    hold_to_twin(chunked.linear_cross_entropy, naive.linear_cross_entropy, values, 2e-2)
+    hold_to_twin(fast, naive.linear_cross_entropy, values, 2e-2)
 
 
+@in_chunks
 @pytest.mark.parametrize("reduction", ["mean", "none"])
-def test_autocast_narrows_products_only(reduction: str) -> None:
+def test_autocast_narrows_products_only(fast: Any, reduction: str) -> None:
     hidden, weight, targets = inputs(300, 32, 100, torch.float32)
     weight = weight / 6
 
     def under_autocast(*values: Any) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):
-            return chunked.linear_cross_entropy(*values)
+            return fast(*values)
 
     hold_to_twin(under_autocast, naive.linear_cross_entropy, (hidden, weight, targets, reduction), 2e-2)
 
@@ -128,4 +150,20 @@ def test_no_more_logits_than_a_chunk_are_ever_held(reduction: str) -> None:
     weight.requires_grad_()
     with LargestResult() as seen:
         linear_cross_entropy(hidden, weight, targets, reduction).sum().backward()  # type: ignore[arg-type]
-    assert seen.elements == chunked.ROWS_PER_CHUNK * vocabulary < rows * vocabulary
+    assert seen.elements == 256 * vocabulary < rows * vocabulary
+
+
+@in_chunks
+def test_what_is_no_number_is_not_hidden(fast: Any) -> None:
+    hidden, weight, targets = inputs(4, 8, 40, torch.float32)
+    hidden[0, 0] = torch.nan
+    losses = fast(hidden, weight, torch.zeros_like(targets), "none")
+    assert losses.isnan().tolist() == [True, False, False, False]
+
+
+@pytest.mark.parametrize(("words", "rows"), [(90, 1024), (16_384, 1024), (32_768, 512), (200_000, 128)])
+def test_a_chunk_has_fewer_rows_the_more_words_there_are(
+    words: int, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    assert chunked.rows_per_chunk(words) == rows

@@ -4,13 +4,14 @@ from typing import Literal
 
 from torch import Tensor
 
-from lab.kernels.cross_entropy import chunked, naive
+from lab.kernels.cross_entropy import chunked, cpp, naive
 from lab.kernels.registry import choose
 from lab.kernels.triton_support import at_first_call
 
 PATHS = {
     "naive": naive.linear_cross_entropy,
     "chunked": chunked.linear_cross_entropy,
+    "cpp": cpp.linear_cross_entropy,
     "triton": at_first_call("cross_entropy", "linear_cross_entropy"),
 }
 
@@ -23,4 +24,6 @@ def linear_cross_entropy(
     A target of -100 is ignored. ``"mean"`` gives the mean over the others, 0 where there are none;
     ``"none"`` a loss a target ``[N]``, 0 where ignored.
     """
-    return PATHS[choose("cross_entropy", "chunked")](hidden, weight, targets, reduction)
+    return PATHS[choose("cross_entropy", "cpp" if cpp.takes(hidden) else "chunked")](
+        hidden, weight, targets, reduction
+    )
