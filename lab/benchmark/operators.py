@@ -27,11 +27,15 @@ from lab.kernels.registry import use_path
 from lab.kernels.rms_norm import rms_norm
 from lab.kernels.rotary import rotary_table, rotate
 from lab.kernels.short_convolution import short_convolution
+from lab.kernels.sigmoid_router import RoutingRule, route
 from lab.kernels.sinkhorn import sinkhorn
 from lab.kernels.sparse_attention import select, sparse_attention
 from lab.kernels.stream_mixing import mix_streams
 from lab.kernels.swiglu import swiglu
 from lab.trainer.device import DTYPES
+
+FEW = 16
+"""Tokens of a decoding step; their operators are timed without gradients."""
 
 BACKWARD = 2
 """FLOPs of a backward pass in those of the forward pass: a product has two gradients."""
@@ -82,7 +86,7 @@ def _experts(N: int, D: int, F: int, E: int, k: int) -> Work:
     def call(x: Tensor, w: Tensor, w_in: Tensor, w_out: Tensor) -> Tensor:
         return expert_feed_forward(x, indices, w, w_in, w_out, lambda g, u, _: functional.silu(g) * u)
 
-    return Work(call, inputs, 2 * N * k * 3 * D * F)
+    return Work(call, inputs, 2 * N * k * 3 * D * F, N > FEW)
 
 
 def _gated_rms_norm(N: int, D: int, rank: int) -> Work:
@@ -116,7 +120,7 @@ def _latent_attention(B: int, T: int, S: int, H: int, R: int, nope: int, rope: i
 
     pairs = T * (S - (T - 1) / 2)
     if T == 1:
-        return Work(call, inputs, 2 * B * H * (R * (nope + v) + pairs * (2 * R + rope)))
+        return Work(call, inputs, 2 * B * H * (R * (nope + v) + pairs * (2 * R + rope)), False)
     return Work(call, inputs, 2 * B * H * (S * R * (nope + v) + pairs * (nope + rope + v)))
 
 
@@ -149,6 +153,11 @@ def _short_convolution(B: int, T: int, C: int, w: int) -> Work:
     )
 
 
+def _sigmoid_router(N: int, D: int, E: int, k: int) -> Work:
+    bias, rule = torch.zeros(E), RoutingRule(k)
+    return Work(lambda x, w: route(x, w, bias, rule)[1], [normal(N, D), normal(E, D)], 2 * N * D * E, N > FEW)
+
+
 def _sinkhorn(N: int, S: int, iterations: int) -> Work:
     return Work(lambda x: sinkhorn(x, iterations), [normal(N, S, S)], 4 * N * S * S * iterations)
 
@@ -158,7 +167,7 @@ def _sparse_attention(B: int, T: int, S: int, H: int, K: int, d: int, top_k: int
     selection = select(normal(B, T, S), mask.dense().squeeze(1), top_k)
     inputs = [normal(B, T, H, d), normal(B, S, K, d), normal(B, S, K, d)]
     flops = 4 * float(selection.kept.sum()) * H * d
-    return Work(lambda q, k, v: sparse_attention(q, k, v, mask, selection, d**-0.5), inputs, flops)
+    return Work(lambda q, k, v: sparse_attention(q, k, v, mask, selection, d**-0.5), inputs, flops, T > 1)
 
 
 def _stream_mixing(N: int, S: int, D: int) -> Work:
@@ -183,6 +192,7 @@ BUILDERS: dict[str, Callable[..., Work]] = {
     "rms_norm": _rms_norm,
     "rotary": _rotary,
     "short_convolution": _short_convolution,
+    "sigmoid_router": _sigmoid_router,
     "sinkhorn": _sinkhorn,
     "sparse_attention": _sparse_attention,
     "stream_mixing": _stream_mixing,
@@ -210,6 +220,7 @@ SIZES: dict[str, tuple[str, Mapping[str, Any]]] = {
         {"B": 8, "T": 512, "G": 2, "r": 3, "d": 16},
     ),
     "experts, 4 of 32": ("experts", {"N": 4096, "D": 256, "F": 128, "E": 32, "k": 4}),
+    "experts, decoding, 4 of 32": ("experts", {"N": 16, "D": 256, "F": 128, "E": 32, "k": 4}),
     "Kimi delta, 512 tokens": ("kimi_delta", {"B": 8, "T": 512, "H": 4, "d": 64}),
     "Kimi delta, 4k tokens": ("kimi_delta", {"B": 1, "T": 4096, "H": 4, "d": 64}),
     "latent attention, 512 tokens": (
@@ -226,6 +237,8 @@ SIZES: dict[str, tuple[str, Mapping[str, Any]]] = {
     "RMSNorm": ("rms_norm", {"N": 4096, "D": 256}),
     "rotary": ("rotary", {"B": 8, "T": 512, "H": 8, "d": 32}),
     "short convolution": ("short_convolution", {"B": 8, "T": 512, "C": 256, "w": 4}),
+    "sigmoid router, 4 of 32": ("sigmoid_router", {"N": 4096, "D": 256, "E": 32, "k": 4}),
+    "sigmoid router, decoding": ("sigmoid_router", {"N": 16, "D": 256, "E": 32, "k": 4}),
     "Sinkhorn": ("sinkhorn", {"N": 4096, "S": 4, "iterations": 20}),
     "sparse attention, 128 of 512 tokens": (
         "sparse_attention",
@@ -256,7 +269,8 @@ def operator_case(
         incoming = torch.ones_like(work.call(*leaves).detach())
 
     def run() -> None:
-        with use_path(operator, path) if path else nullcontext():
+        gradients = torch.set_grad_enabled(work.differentiable)
+        with gradients, use_path(operator, path) if path else nullcontext():
             y = work.call(*leaves)
         if work.differentiable:
             torch.autograd.grad(y, leaves, incoming)

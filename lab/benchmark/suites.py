@@ -6,9 +6,13 @@ from pathlib import Path
 from lab.benchmark.case import OURS, CaseSpec, Comparison
 from lab.benchmark.growth import growth
 from lab.benchmark.operators import SIZES
+from lab.benchmark.optimizers import optimizers
 from lab.benchmark.peers import PRECISIONS, peers
 from lab.benchmark.rivals import MASKS
 from lab.kernels.registry import PATHS, kind_of
+
+DECODING = "decoding"
+"""What the names of sizes of a decoding step have in them."""
 
 LARGE_VOCABULARY = "cross-entropy, 200k words"
 WINDOWS = ("attention, window 128, 2k tokens", "attention, window 128, 8k tokens")
@@ -28,6 +32,8 @@ def operators(folder: Path) -> list[Comparison]:
 def _paths(size: str, precision: str) -> Comparison:
     common = {"size": size, "precision": precision}
     paths = [path for path in PATHS[SIZES[size][0]] if kind_of(path) != "triton"]  # those are for GPUs
+    if DECODING not in size:
+        paths = [path for path in paths if path != "few_rows"]  # those are without gradients
     return Comparison(
         f"{size}, {precision}",
         CaseSpec(OURS, "operator", {**common, "path": None}),
@@ -80,6 +86,7 @@ def _particular() -> list[Comparison]:
 
 COMPARISONS: Mapping[str, Callable[[Path], list[Comparison]]] = {
     "operators": operators,
+    "optimizers": optimizers,
     "peers": peers,
     "growth": growth,
 }

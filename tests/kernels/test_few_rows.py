@@ -7,9 +7,13 @@ from torch import Tensor
 from lab.kernels import cpp
 from lab.kernels.attention import PATHS as ATTENTION
 from lab.kernels.attention import AttentionMask, attention
+from lab.kernels.experts import PATHS as EXPERTS
+from lab.kernels.experts import expert_feed_forward
 from lab.kernels.registry import forget_paths_taken, paths_taken
+from lab.kernels.sigmoid_router import PATHS as ROUTER
+from lab.kernels.sigmoid_router import RoutingRule, route
 from tests.kernels.test_attention import MASKS
-from tests.kernels.twins import normal
+from tests.kernels.twins import hold_to_twin, normal
 
 pytestmark = pytest.mark.skipif(not cpp.can_build(), reason="no C++ compiler that works is installed")
 FLOAT32, BFLOAT16 = 2e-6, 2e-2
@@ -80,3 +84,93 @@ def test_what_only_documents_tell_apart_is_left_to_other_paths() -> None:
     with torch.enable_grad():
         attention(q, k, v, AttentionMask(positions, positions), 0.2)
     assert paths_taken() == {"attention": {"sdpa": 2}}
+
+
+def poly(gate: Tensor, up: Tensor, expert_of_row: Tensor) -> Tensor:
+    """An activation that differs by expert."""
+    return torch.tanh(gate * (1 + expert_of_row.unsqueeze(-1))) * up
+
+
+@pytest.mark.parametrize(("width", "hidden"), [(6, 5), (64, 48), (33, 70)])
+@pytest.mark.parametrize(
+    ("tokens", "experts", "top_k"), [(1, 8, 2), (16, 32, 4), (5, 1, 1), (31, 3, 3), (7, 64, 1)]
+)
+def test_experts(tokens: int, experts: int, top_k: int, width: int, hidden: int) -> None:
+    scores = torch.rand(tokens, experts, generator=torch.Generator().manual_seed(tokens))
+    values = (
+        normal(tokens, width),
+        scores.topk(top_k, dim=-1).indices,
+        normal(tokens, top_k, seed=1),
+        normal(experts, 2 * hidden, width, seed=2) * width**-0.5,
+        normal(experts, width, hidden, seed=3) * hidden**-0.5,
+        poly,
+    )
+    forget_paths_taken()
+    hold(expert_feed_forward(*values), EXPERTS["naive"](*values))
+    assert paths_taken() == {"experts": {"few_rows": 1}}
+    half = [value.bfloat16() if value.is_floating_point() else value for value in values[:5]]
+    hold(EXPERTS["few_rows"](*half, poly), EXPERTS["naive"](*half, poly), BFLOAT16)
+
+
+def test_experts_with_all_tokens_on_one_and_under_autocast() -> None:
+    values = (
+        normal(16, 24),
+        torch.full((16, 1), 3),
+        normal(16, 1, seed=1),
+        normal(5, 40, 24, seed=2),
+        normal(5, 24, 20, seed=3),
+        poly,
+    )
+    expected = EXPERTS["naive"](*values)
+    hold(EXPERTS["few_rows"](*values), expected)
+    with torch.autocast("cpu", torch.bfloat16):
+        hold(EXPERTS["few_rows"](values[0].bfloat16(), *values[1:]), expected.bfloat16(), BFLOAT16)
+
+
+RULES = {
+    "one group": RoutingRule(4),
+    "all": RoutingRule(32),
+    "groups out of reach": RoutingRule(4, 8, 3, -1e30),
+    "groups at zero": RoutingRule(6, 4, 1, 0.0, scale=2.5),
+    "as they are": RoutingRule(3, normalise=False, scale=0.5),
+}
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+@pytest.mark.parametrize("path", ["library", "few_rows"])
+@pytest.mark.parametrize("tokens", [1, 5, 63])
+def test_routing(tokens: int, path: str, rule: RoutingRule) -> None:
+    values = (
+        normal(tokens, 37),
+        normal(32, 37, seed=1),
+        0.1 * normal(32, seed=2).abs(),
+        rule,
+    )  # no ties at zero
+    expected = ROUTER["naive"](*values)
+    chosen, weights, scores = ROUTER[path](*values)
+    assert torch.equal(chosen, expected[0])
+    hold(weights, expected[1], 1e-5)
+    hold(scores, expected[2], 1e-5)
+
+
+def test_routing_has_gradients_and_stays_in_float32_under_autocast() -> None:
+    x, weight, bias, rule = (
+        normal(9, 20),
+        normal(16, 20, seed=1),
+        normal(16, seed=2),
+        RoutingRule(4, 4, 2, -1e30),
+    )
+    with torch.enable_grad():
+        for function in (ROUTER["library"], route):
+            hold_to_twin(
+                lambda x, w, f=function: f(x, w, bias, rule)[1],
+                lambda x, w: ROUTER["naive"](x, w, bias, rule)[1],
+                [x, weight],
+                1e-5,
+            )
+    expected = ROUTER["naive"](x.bfloat16(), weight, bias, rule)
+    with torch.autocast("cpu", torch.bfloat16):
+        for path in ROUTER.values():
+            chosen, weights, _ = path(x.bfloat16(), weight, bias, rule)
+            assert torch.equal(chosen, expected[0])
+            hold(weights, expected[1], 1e-5)

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from lab.kernels.experts import naive
+from lab.kernels.experts import few_rows, grouped, naive
 from lab.kernels.experts import sorted as sorted_by_expert
 from lab.kernels.experts.activation import Activation
 from lab.kernels.registry import choose
@@ -13,6 +13,8 @@ __all__ = ["Activation", "expert_feed_forward"]
 PATHS = {
     "naive": naive.expert_feed_forward,
     "sorted": sorted_by_expert.expert_feed_forward,
+    "grouped": grouped.expert_feed_forward,
+    "few_rows": few_rows.expert_feed_forward,
     "triton": at_first_call("experts", "expert_feed_forward"),
 }
 
@@ -33,4 +35,11 @@ def expert_feed_forward(
     Returns:
         ``[N, D]`` in the type of ``x``.
     """
-    return PATHS[choose("experts", "sorted")](x, indices, weights, w_in, w_out, activation)
+    path = choose("experts", _rule(x, indices, w_in, w_out))
+    return PATHS[path](x, indices, weights, w_in, w_out, activation)
+
+
+def _rule(x: Tensor, indices: Tensor, w_in: Tensor, w_out: Tensor) -> str:
+    if few_rows.takes(x, indices, w_in, w_out):
+        return "few_rows"
+    return "grouped" if grouped.takes(x, w_in) else "sorted"

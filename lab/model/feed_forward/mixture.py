@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from lab.kernels.experts import expert_feed_forward
+from lab.kernels.sigmoid_router import RoutingRule, route
 from lab.model.feed_forward.gated import GatedFeedForward
 from lab.model.initial import InitialSpread
 from lab.model.leaves.feed_forward import FeedForwardConfig
@@ -21,7 +22,14 @@ class Router(nn.Module):
 
     def __init__(self, config: SigmoidRouter, width: int) -> None:
         super().__init__()
-        self.config = config
+        self.rule = RoutingRule(
+            config.top_k,
+            config.num_groups,
+            config.num_groups_kept,
+            config.score_outside_groups,
+            config.normalise_weights,
+            config.routed_scaling,
+        )
         self.weight = nn.Parameter(torch.empty(config.num_experts, width))
         self.selection_bias: Tensor
         self.register_buffer("selection_bias", torch.zeros(config.num_experts, dtype=torch.float32))
@@ -32,24 +40,8 @@ class Router(nn.Module):
         nn.init.normal_(self.weight, std=spread.std, generator=generator)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """``x [B, T, D]`` to chosen experts ``[B, T, k]``, their weights and all scores ``[B, T, E]``, float32."""
-        with torch.autocast(x.device.type, enabled=False):
-            scores = torch.sigmoid(nn.functional.linear(x.float(), self.weight.float()))
-        chosen = self._eligible(scores.detach() + self.selection_bias).topk(self.config.top_k, dim=-1).indices
-        weights = scores.gather(-1, chosen)
-        if self.config.normalise_weights:
-            weights = weights / (weights.sum(-1, keepdim=True) + 1e-20)
-        return chosen, weights * self.config.routed_scaling, scores
-
-    def _eligible(self, choice: Tensor) -> Tensor:
-        """Scores with those outside the best groups replaced; a group scores the sum of its two best experts."""
-        groups, kept = self.config.num_groups, self.config.num_groups_kept
-        if groups == kept:
-            return choice
-        grouped = choice.unflatten(-1, (groups, -1))
-        best = grouped.topk(2, dim=-1).values.sum(-1).topk(kept, dim=-1).indices
-        outside = torch.ones_like(grouped[..., 0], dtype=torch.bool).scatter(-1, best, False)
-        return grouped.masked_fill(outside.unsqueeze(-1), self.config.score_outside_groups).flatten(-2)
+        """``x [N, D]`` to chosen experts ``[N, k]``, their weights and all scores ``[N, E]``, float32."""
+        return route(x, self.weight, self.selection_bias, self.rule)
 
 
 class MixtureOfExperts(nn.Module):
@@ -74,20 +66,16 @@ class MixtureOfExperts(nn.Module):
         nn.init.normal_(self.w_out, std=spread.branch_std, generator=generator)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Record]:
-        """``x [B, T, D] -> [B, T, D]`` with the load of each expert and the balance loss."""
-        chosen, weights, scores = self.router(x)
-        flat = expert_feed_forward(
-            x.flatten(0, 1),
-            chosen.flatten(0, 1),
-            weights.flatten(0, 1),
-            self.w_in,
-            self.w_out,
-            self.activation,
-        )
-        y = flat.view_as(x)
+        """``x [B, T, D] -> [B, T, D]``; with gradients also the load of each expert and the balance loss."""
+        rows = x.flatten(0, 1)
+        chosen, weights, scores = self.router(rows)
+        y = expert_feed_forward(rows, chosen, weights, self.w_in, self.w_out, self.activation).view_as(x)
         if self.shared is not None:
             y = y + self.shared(x)
-        return y, self._record(chosen, scores)
+        if not torch.is_grad_enabled():
+            return y, Record()
+        batch = x.shape[0]
+        return y, self._record(chosen.unflatten(0, (batch, -1)), scores.unflatten(0, (batch, -1)))
 
     def _record(self, chosen: Tensor, scores: Tensor) -> Record:
         """Loads, and the sequence-wise balance loss ``alpha sum_i f_i P_i`` (arXiv 2412.19437, equations 17 to 20)."""
