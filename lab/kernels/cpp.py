@@ -85,6 +85,16 @@ def takes(*tensors: Tensor) -> bool:
     )
 
 
+@cache
+def sgemm() -> int | None:
+    """Address of the float32 matrix product in PyTorch's own BLAS (``sgemm_`` of its Fortran interface), if it is there."""
+    library = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
+    try:
+        return ctypes.cast(ctypes.CDLL(str(library)).sgemm_, ctypes.c_void_p).value
+    except (OSError, AttributeError):
+        return None
+
+
 def rows_of(x: Tensor) -> tuple[Tensor, int]:
     """``[..., D]`` whose rows may lie apart, and how far apart they begin; copied only where it must be."""
     if x.is_contiguous():

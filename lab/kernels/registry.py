@@ -16,7 +16,7 @@ PATHS: dict[str, tuple[str, ...]] = {
     "attention": ("naive", "sdpa", "banded", "few_rows", "triton"),
     "cross_entropy": ("naive", "chunked", "cpp", "triton"),
     "differential_attention": ("naive", "separate", "blocked"),
-    "experts": ("naive", "sorted", "few_rows", "triton"),
+    "experts": ("naive", "sorted", "grouped", "few_rows", "triton"),
     "gated_rms_norm": ("naive", "separate"),
     "kimi_delta": ("naive", "chunked"),
     "latent_attention": ("naive", "expanded", "absorbed"),

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lab.kernels.experts import expert_feed_forward, naive
+from lab.kernels.cpp import can_build, sgemm
+from lab.kernels.experts import expert_feed_forward, grouped, naive
 from lab.kernels.experts import sorted as sorted_by_expert
 from tests.kernels.twins import hold_to_twin, normal
 
@@ -70,6 +71,36 @@ SIZES = {
 def test_sorted_rows_equal_every_expert_on_every_token(size: tuple[int, int, int, Route]) -> None:
     fast, slow = mixture(sorted_by_expert.expert_feed_forward), mixture(naive.expert_feed_forward)
     hold_to_twin(fast, slow, inputs(*size), 1e-12)
+
+
+@pytest.mark.skipif(
+    not can_build() or sgemm() is None, reason="no C++ compiler, or no matrix product to call"
+)
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize(
+    "size", [*SIZES.values(), (1500, 2, 1, same_for_all), (700, 3, 2, random_route)], ids=str
+)
+def test_an_expert_a_thread_equals_every_expert_on_every_token(
+    size: tuple[int, int, int, Route], threads: int
+) -> None:
+    fast, slow = mixture(grouped.expert_feed_forward), mixture(naive.expert_feed_forward)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        hold_to_twin(fast, slow, inputs(*size, dtype=torch.float32), 1e-5)
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.skipif(
+    not can_build() or sgemm() is None, reason="no C++ compiler, or no matrix product to call"
+)
+def test_only_float32_products_go_to_an_expert_a_thread() -> None:
+    x, w_in = torch.ones(2, 4), torch.ones(3, 6, 4)
+    assert grouped.takes(x, w_in)
+    assert not grouped.takes(x.double(), w_in.double())
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not grouped.takes(x, w_in)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 4e-2)])
