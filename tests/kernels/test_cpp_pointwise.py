@@ -42,6 +42,18 @@ def columns(swiglu: Call, length: int) -> Call:
     return lambda x: swiglu(x.mT, 2 * x.mT)
 
 
+def experts(poly_norm: Call, length: int) -> Call:
+    return lambda x, weight, bias: poly_norm(*x.chunk(2, dim=-1), weight, bias, 1e-6)
+
+
+def as_it_is(function: Call, length: int) -> Call:
+    return function
+
+
+def rows(length: int, dtype: torch.dtype) -> list[object]:
+    return [normal(length, 37, dtype=dtype), normal(length, 37, dtype=dtype, seed=1)]
+
+
 Case = tuple[str, Callable[[Call, int], Call], Callable[[int, torch.dtype], list[object]]]
 CASES: dict[str, Case] = {
     "rotary": ("rotary", rotary, lambda n, t: [normal(2, n, 3, 10, dtype=t)]),
@@ -49,10 +61,17 @@ CASES: dict[str, Case] = {
     "rotary across": ("rotary", rotary_across, lambda n, t: [normal(2, 10, n, 3, dtype=t)]),
     "swiglu of halves": ("swiglu", halves, lambda n, t: [normal(2, n, 74, dtype=t)]),
     "swiglu of columns": ("swiglu", columns, lambda n, t: [normal(2, 37, n, dtype=t)]),
-    "swiglu": (
-        "swiglu",
-        lambda f, n: f,
-        lambda n, t: [normal(n, 37, dtype=t), normal(n, 37, dtype=t, seed=1)],
+    "swiglu": ("swiglu", as_it_is, rows),
+    "poly_norm": ("poly_norm", as_it_is, lambda n, t: [*rows(n, t), normal(3), normal(1), 1e-6]),
+    "poly_norm, all of one type": (
+        "poly_norm",
+        as_it_is,
+        lambda n, t: [*rows(n, t), normal(3, dtype=t), normal(1, dtype=t), 1e-6],
+    ),
+    "poly_norm, weights a row": (
+        "poly_norm",
+        experts,
+        lambda n, t: [normal(2, n, 26, dtype=t), normal(2, n, 3), normal(2, n, 1)],
     ),
 }
 """Name -> operator, how its path is called, and the inputs of so many tokens."""

@@ -2,13 +2,14 @@
 
 from torch import Tensor
 
-from lab.kernels.poly_norm import compiled, fused, naive
+from lab.kernels.poly_norm import compiled, cpp, fused, naive
 from lab.kernels.registry import choose
 from lab.kernels.triton_support import at_first_call
 
 PATHS = {
     "naive": naive.poly_norm,
     "fused": fused.poly_norm,
+    "cpp": cpp.poly_norm,
     "compiled": compiled.poly_norm,
     "triton": at_first_call("poly_norm", "poly_norm"),
 }
@@ -29,4 +30,5 @@ def poly_norm(gate: Tensor, up: Tensor, weight: Tensor, bias: Tensor, eps: float
     Returns:
         ``[..., F]`` in the type of ``gate``.
     """
-    return PATHS[choose("poly_norm", "fused")](gate, up, weight, bias, eps)
+    by_rule = "cpp" if cpp.takes(gate, up, weight, bias) else "fused"
+    return PATHS[choose("poly_norm", by_rule)](gate, up, weight, bias, eps)
