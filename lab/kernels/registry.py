@@ -8,7 +8,7 @@
 ...     model.losses(...)
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,7 +26,7 @@ PATHS: dict[str, tuple[str, ...]] = {
     "rotary": ("naive", "fused", "cpp", "compiled", "triton"),
     "short_convolution": ("naive", "shifted", "compiled"),
     "sigmoid_router": ("naive", "library", "few_rows"),
-    "sinkhorn": ("naive", "compiled"),
+    "sinkhorn": ("naive", "cpp", "compiled"),
     "sparse_attention": ("naive", "masked", "gathered"),
     "stream_mixing": ("naive", "batched", "compiled"),
     "swiglu": ("naive", "library", "cpp", "compiled", "triton"),
@@ -48,7 +48,7 @@ others are native.
 
 _preferred: str = AUTO
 _forced: dict[str, str] = {}
-_taken: dict[str, Counter[str]] = {}
+_taken: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
 
 def kind_of(path: str) -> str:
@@ -59,7 +59,7 @@ def kind_of(path: str) -> str:
 def choose(operator: str, by_rule: str) -> str:
     """The path of this call: the forced one, else one of the preferred kind, else ``by_rule``."""
     path = _forced.get(operator) or _of_preferred_kind(operator, by_rule)
-    _taken.setdefault(operator, Counter())[path] += 1
+    _taken[operator][path] += 1
     return path
 
 

@@ -54,6 +54,14 @@ def rows(length: int, dtype: torch.dtype) -> list[object]:
     return [normal(length, 37, dtype=dtype), normal(length, 37, dtype=dtype, seed=1)]
 
 
+def twenty_rounds(sinkhorn: Call, length: int) -> Call:
+    return lambda x: sinkhorn(x, 20)
+
+
+def three_rounds_of_slices(sinkhorn: Call, length: int) -> Call:
+    return lambda x: sinkhorn(3 * x.transpose(0, 1) - 21, 3)  # some sums are held at their lower bound
+
+
 Case = tuple[str, Callable[[Call, int], Call], Callable[[int, torch.dtype], list[object]]]
 CASES: dict[str, Case] = {
     "rotary": ("rotary", rotary, lambda n, t: [normal(2, n, 3, 10, dtype=t)]),
@@ -73,6 +81,8 @@ CASES: dict[str, Case] = {
         experts,
         lambda n, t: [normal(2, n, 26, dtype=t), normal(2, n, 3), normal(2, n, 1)],
     ),
+    "sinkhorn": ("sinkhorn", twenty_rounds, lambda n, t: [normal(2, n, 4, 4)]),
+    "sinkhorn of slices": ("sinkhorn", three_rounds_of_slices, lambda n, t: [normal(3, n, 3)]),
 }
 """Name -> operator, how its path is called, and the inputs of so many tokens."""
 

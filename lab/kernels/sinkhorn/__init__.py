@@ -3,11 +3,11 @@
 from torch import Tensor
 
 from lab.kernels.registry import choose
-from lab.kernels.sinkhorn import compiled, naive
+from lab.kernels.sinkhorn import compiled, cpp, naive
 
 __all__ = ["sinkhorn"]
 
-PATHS = {"naive": naive.sinkhorn, "compiled": compiled.sinkhorn}
+PATHS = {"naive": naive.sinkhorn, "cpp": cpp.sinkhorn, "compiled": compiled.sinkhorn}
 
 
 def sinkhorn(logits: Tensor, iterations: int) -> Tensor:
@@ -21,4 +21,4 @@ def sinkhorn(logits: Tensor, iterations: int) -> Tensor:
         ``[..., S, S]``, float32 (float64 for float64 logits). Source: Motif 3, arXiv 2608.09119; mHC, arXiv
         2512.24880.
     """
-    return PATHS[choose("sinkhorn", "naive")](logits, iterations)
+    return PATHS[choose("sinkhorn", "cpp" if cpp.takes(logits) else "naive")](logits, iterations)
