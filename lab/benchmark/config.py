@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from lab.checks import require, require_at_least, require_choice
 
 TARGETS = "targets"
-SUITES = ("operators", "peers", "growth", TARGETS)
+SUITES = ("operators", "optimizers", "peers", "growth", TARGETS)
 
 
 @dataclass

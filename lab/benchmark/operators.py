@@ -266,7 +266,10 @@ def operator_case(
     dtype = DTYPES[precision]
     leaves = [x.to(dtype).requires_grad_(work.differentiable) for x in work.inputs]
     with use_path(operator, path) if path else nullcontext():
-        incoming = torch.ones_like(work.call(*leaves).detach())
+        outgoing = work.call(*leaves)
+    if work.differentiable and not outgoing.requires_grad:
+        raise ValueError(f"path={path!r} cannot be used: it has no backward pass.")
+    incoming = torch.ones_like(outgoing.detach())
 
     def run() -> None:
         gradients = torch.set_grad_enabled(work.differentiable)

@@ -43,9 +43,12 @@ def _draw_series(axis: Axes, series: Series, results: Results) -> None:
         ]
         if points:
             axis.plot(*zip(*points, strict=True), "o-", color=colour, ms=4, lw=1.8, label=name)
+    from matplotlib.ticker import LogLocator
+
     axis.set_xscale("log", base=2)
     axis.set_yscale("log")
     axis.set_xticks(series.values, [_short(value) for value in series.values])
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.minorticks_off()
     axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axis.set_title(f"{series.title[0].upper()}{series.title[1:]}")

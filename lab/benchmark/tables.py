@@ -41,8 +41,8 @@ def comparison_table(results: Sequence[Result]) -> Table:
         )
     if any(not result.timing.load_known for result in results):
         notes.append("This system does not tell what others do, so no round could be dropped.")
-    failed = {label: reason for result in results for label, reason in result.timing.failed.items()}
-    notes += [f"Could not run: {reason}." for reason in failed.values()]
+    failed = sorted({reason.rstrip(".") for result in results for reason in result.timing.failed.values()})
+    notes += [f"Could not run: {reason}." for reason in failed]
     rows = [_row(one) for one in results]
     filled = [column for column in COLUMNS if any(column.key in row.cells for row in rows)]
     return Table(filled, rows, (), notes)
@@ -57,7 +57,7 @@ def in_words(result: Result) -> str:
     if not timing.num_rounds:
         return f"{BUSY} of {timing.rounds_run}"
     best = timing.fastest(result.others)
-    failed = "".join(f"; could not run: {reason}" for reason in timing.failed.values())
+    failed = f"; could not run: {', '.join(timing.failed)}" if timing.failed else ""
     if best is None:
         return f"{_time(timing.median_seconds(OURS), timing.facts[OURS]['tokens'])}; {counted}{failed}"
     cell = _against(result, best)["ratio"]
@@ -150,6 +150,14 @@ def _against(result: Result, best: str) -> dict[str, Cell]:
     if "loss" in ours and "loss" in theirs:
         difference = abs(ours["loss"] - theirs["loss"])
         cells["agreement"] = Cell(f"loss {difference:.1e} apart", difference)
+    elif "direction_error" in ours:
+        error, other = ours["direction_error"], theirs["direction_error"]
+        cells["agreement"] = Cell(f"{error:.0e} from the equation, theirs {other:.0e}", error)
+    elif "direction_error" in ours:
+        cells["agreement"] = Cell(
+            f"direction {ours['direction_error']:.1e} off, theirs {theirs['direction_error']:.1e}",
+            ours["direction_error"],
+        )
     elif "continuation" in ours:
         same = _common_prefix(ours["continuation"], theirs["continuation"])
         total = len(ours["continuation"])

@@ -11,6 +11,7 @@ import numpy as np
 from lab.benchmark.case import OURS
 from lab.benchmark.contenders import FAMILIES, LARGE, NANO
 from lab.benchmark.growth import DELTA
+from lab.benchmark.optimizers import EXPERTS, RACE, STACKS
 from lab.benchmark.peers import BATCHES, PRECISIONS, decoding_name, training_name
 from lab.benchmark.results import Result, Results
 from lab.benchmark.suites import LARGE_VOCABULARY, WINDOWS, against
@@ -135,6 +136,25 @@ def _operators() -> list[Target]:
     ]
 
 
+def _muon() -> list[Target]:
+    weights: dict[str, Mapping[str, str]] = {
+        "the race's models": {family: f"Muon, {family}, {NANO}" for family in RACE},
+        EXPERTS: {"": f"Muon, {EXPERTS}"},
+        STACKS: {"": f"Muon, {STACKS}"},
+    }
+    return [
+        Target(
+            f"Muon step, {what}",
+            "the best of three libraries",
+            1.5,
+            3.0,
+            _of("optimizers", names, fastest_ratio),
+            _times,
+        )
+        for what, names in weights.items()
+    ]
+
+
 def _growth(results: Mapping[str, Results]) -> Mapping[str, float | None]:
     """The power of the length with which the time grows: the slope of a line through the logarithms."""
     found = results.get("growth", {})
@@ -147,7 +167,7 @@ def _growth(results: Mapping[str, Results]) -> Mapping[str, float | None]:
 
 def targets() -> list[Target]:
     """Every line, whole models first."""
-    return _whole_models() + _operators()
+    return _whole_models() + _operators() + _muon()
 
 
 def targets_table(results: Mapping[str, Results]) -> Table:

@@ -15,6 +15,7 @@ from lab.benchmark import machine
 from lab.benchmark.case import Case
 from lab.benchmark.decoding import our_decoding, transformers_decoding
 from lab.benchmark.operators import matmul_case, operator_case
+from lab.benchmark.optimizers import adamw_case, muon_case
 from lab.benchmark.rivals import dense_attention_case
 from lab.benchmark.training import our_training, transformers_training
 from lab.kernels.registry import forget_paths_taken, paths_taken
@@ -25,6 +26,8 @@ BUILDERS: dict[str, Callable[..., Case]] = {
     "our_decoding": our_decoding,
     "matmul": matmul_case,
     "operator": operator_case,
+    "muon": muon_case,
+    "adamw": adamw_case,
     "dense_attention": dense_attention_case,
     "transformers_training": transformers_training,
     "transformers_decoding": transformers_decoding,
