@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 PATHS: dict[str, tuple[str, ...]] = {
-    "attention": ("naive", "sdpa", "banded", "few_rows", "triton"),
+    "attention": ("naive", "sdpa", "banded", "blockwise", "few_rows", "triton"),
     "cross_entropy": ("naive", "chunked", "cpp", "triton"),
     "differential_attention": ("naive", "separate", "blocked"),
     "experts": ("naive", "sorted", "grouped", "few_rows", "triton"),
@@ -28,7 +28,7 @@ PATHS: dict[str, tuple[str, ...]] = {
     "sigmoid_router": ("naive", "library", "few_rows"),
     "sinkhorn": ("naive", "cpp", "compiled"),
     "sparse_attention": ("naive", "masked", "gathered"),
-    "stream_mixing": ("naive", "batched", "compiled"),
+    "stream_mixing": ("naive", "batched", "cpp", "compiled"),
     "swiglu": ("naive", "library", "cpp", "compiled", "triton"),
 }
 """Every operator and its paths; ``naive`` is the one that the others are held to.

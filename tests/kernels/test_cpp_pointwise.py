@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from importlib import import_module
+from typing import Any
 
 import pytest
 import torch
@@ -62,7 +63,29 @@ def three_rounds_of_slices(sinkhorn: Call, length: int) -> Call:
     return lambda x: sinkhorn(3 * x.transpose(0, 1) - 21, 3)  # some sums are held at their lower bound
 
 
-Case = tuple[str, Callable[[Call, int], Call], Callable[[int, torch.dtype], list[object]]]
+def mixed(module: Any, length: int) -> Call:
+    return module.mix_streams  # type: ignore[no-any-return]
+
+
+def read(module: Any, length: int) -> Call:
+    return module.read_streams  # type: ignore[no-any-return]
+
+
+def read_copies(module: Any, length: int) -> Call:
+    return lambda x, weight: module.read_streams(x.unsqueeze(2).expand(-1, -1, 3, -1), weight)
+
+
+def streams(length: int, dtype: torch.dtype) -> list[object]:
+    """Of float32, whatever is asked for: no other type reaches them."""
+    return [
+        normal(2, length, 3, 21),
+        normal(2, length, 3, 3),
+        normal(2, length, 21),
+        normal(2, length, 3, seed=1),
+    ]
+
+
+Case = tuple[str, Callable[[Any, int], Call], Callable[[int, torch.dtype], list[object]]]
 CASES: dict[str, Case] = {
     "rotary": ("rotary", rotary, lambda n, t: [normal(2, n, 3, 10, dtype=t)]),
     "rotary of slices": ("rotary", rotary_of_slices, lambda n, t: [normal(2, 3, n, 19, dtype=t)]),
@@ -83,6 +106,9 @@ CASES: dict[str, Case] = {
     ),
     "sinkhorn": ("sinkhorn", twenty_rounds, lambda n, t: [normal(2, n, 4, 4)]),
     "sinkhorn of slices": ("sinkhorn", three_rounds_of_slices, lambda n, t: [normal(3, n, 3)]),
+    "streams mixed": ("stream_mixing", mixed, streams),
+    "streams read": ("stream_mixing", read, lambda n, t: [normal(2, n, 3, 21), normal(2, n, 3)]),
+    "streams of one": ("stream_mixing", read_copies, lambda n, t: [normal(2, n, 21), normal(2, n, 3)]),
 }
 """Name -> operator, how its path is called, and the inputs of so many tokens."""
 
