@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from lab.independence.weights import Weights
 
@@ -21,12 +22,17 @@ def identical_tensors(a: Weights, b: Weights, shown: int = 5) -> IdenticalTensor
     equal: list[str] = []
     common = 0
     for name, shape in a.shapes.items():
-        if b.shapes.get(name) != shape or (one := a.read(name)) is None or (other := b.read(name)) is None:
-            continue
-        if one.numel() < 2 or one.min() == one.max():
-            continue
-        common += 1
-        wider = torch.promote_types(one.dtype, other.dtype)
-        if torch.equal(one.to(wider), other.to(wider)):
+        same = _equal(a.read(name), b, name) if b.shapes.get(name) == shape else None
+        common += same is not None
+        if same:
             equal.append(name)
     return IdenticalTensors(len(equal), common, tuple(equal[:shown]))
+
+
+def _equal(one: Tensor | None, b: Weights, name: str) -> bool | None:
+    """Whether ``one`` equals ``b``'s tensor; None where they cannot be compared or are constant."""
+    other = b.read(name) if one is not None else None
+    if one is None or other is None or one.numel() < 2 or one.min() == one.max():
+        return None
+    wider = torch.promote_types(one.dtype, other.dtype)
+    return torch.equal(one.to(wider), other.to(wider))

@@ -116,31 +116,34 @@ def _sample(stream: Stream, rows: int, chance: torch.Generator) -> tuple[list[st
 def _test(judged: list[tuple[Tensor, Tensor]], draws: int, level: float, chance: torch.Generator) -> RowReuse:
     """The observed correlations against ``draws`` permutations of A's judged coordinates."""
     observed = [(a * b).sum(dim=1) for a, b in judged]
-    null = [list(_permuted(a, b, draws, chance)) for a, b in judged]
+    null = [_permuted(a, b, draws, chance) for a, b in judged]
     table = [
-        torch.cat([_statistics(r)[None], *map(_statistics, parts)])
-        for r, parts in zip(observed, null, strict=True)
+        torch.cat([_statistics(r)[None], _statistics(part)]) for r, part in zip(observed, null, strict=True)
     ]
     values = torch.cat(table, dim=1)
-    limits = [torch.cat([part.amax(dim=1) for part in parts]).quantile(0.99) for parts in null]
+    limits = [part.amax(dim=1).quantile(0.99) for part in null]
     shares = [(r > limit).float().mean().item() for r, limit in zip(observed, limits, strict=True)]
     correlation = max(r.mean().item() for r in observed)
-    floor = _floor(torch.cat(null[0])[:FLOOR_DRAWS], values, level)
+    floor = _floor(null[0][:FLOOR_DRAWS], values, level)
     return RowReuse(correlation, joint_p(values), max(shares), floor, len(observed[0]))
 
 
-def _permuted(a: Tensor, b: Tensor, draws: int, chance: torch.Generator) -> Iterator[Tensor]:
+def _permuted(a: Tensor, b: Tensor, draws: int, chance: torch.Generator) -> Tensor:
     """Correlations ``draws N`` of the rows of ``b`` with those of ``a`` after each permutation of coordinates.
 
-    A permutation is drawn once for all rows; draws come in blocks that keep memory small.
+    A permutation is drawn once for all rows. Draws come in blocks through one buffer: a fresh one for each would
+    leave holes between the results, of gigabytes in the end.
     """
-    block = max(1, BLOCK // a.numel())
+    count, width = a.shape
+    block = min(draws, max(1, BLOCK // a.numel()))
     columns, judges = a.T.contiguous(), b.T.contiguous()  # whole rows are moved, which is quicker
-    while draws > 0:
-        orders = torch.rand(min(block, draws), len(columns), generator=chance).argsort(dim=1)
-        moved = columns.index_select(0, orders.flatten()).view(*orders.shape, -1)
-        yield moved.mul_(judges).sum(dim=1)
-        draws -= len(orders)
+    buffer, result = torch.empty(block * width, count), torch.empty(draws, count)
+    for start in range(0, draws, block):
+        size = min(block, draws - start)
+        orders = torch.rand(size, width, generator=chance).argsort(dim=1)
+        moved = torch.index_select(columns, 0, orders.flatten(), out=buffer[: size * width])
+        torch.sum(moved.view(size, width, count).mul_(judges), dim=1, out=result[start : start + size])
+    return result
 
 
 def _floor(null_rows: Tensor, values: Tensor, level: float) -> float:
