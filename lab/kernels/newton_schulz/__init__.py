@@ -7,7 +7,7 @@ from torch import Tensor
 from lab.kernels.newton_schulz import batched, cpp, gram, naive
 from lab.kernels.registry import choose
 
-__all__ = ["choose_path", "newton_schulz"]
+__all__ = ["choose_path", "flops", "newton_schulz"]
 
 PATHS = {
     "naive": naive.newton_schulz,
@@ -40,3 +40,14 @@ def choose_path(stacks: Sequence[Tensor], precision: str) -> str:
     else:
         by_rule = "batched"
     return choose("newton_schulz", by_rule)
+
+
+def flops(rows: int, columns: int, steps: int) -> int:
+    """What one matrix needs if symmetric products cost half, by the cheaper way of the two that path ``cpp`` goes.
+
+    A product of two matrices of ``rows`` is counted as ``rows^3``; equations (2) written out need
+    ``steps (4 rows^2 columns + 2 rows^3)``.
+    """
+    by_step = steps * (3 * rows**2 * columns + rows**3)
+    on_gram = 3 * rows**2 * columns + (4 * steps - 3) * rows**3
+    return min(by_step, on_gram)

@@ -245,7 +245,7 @@ struct Stack {
     }
     Index shorter() const { return std::min(rows, columns); }
     Index longer() const { return std::max(rows, columns); }
-    bool wide() const { return rows <= columns; }
+    bool wide() const { return rows < columns; }
     Index cost() const { return shorter() * shorter() * longer(); }
 };
 
