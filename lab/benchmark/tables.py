@@ -158,9 +158,6 @@ def _against(result: Result, best: str) -> dict[str, Cell]:
             f"direction {ours['direction_error']:.1e} off, theirs {theirs['direction_error']:.1e}",
             ours["direction_error"],
         )
-    elif "direction_error" in ours:
-        error, other = ours["direction_error"], theirs["direction_error"]
-        cells["agreement"] = Cell(f"{error:.0e} from the equation, theirs {other:.0e}", error)
     elif "continuation" in ours:
         same = _common_prefix(ours["continuation"], theirs["continuation"])
         total = len(ours["continuation"])

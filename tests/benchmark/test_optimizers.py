@@ -122,4 +122,4 @@ def test_the_table_says_how_far_directions_are_from_the_equation() -> None:
         {OURS: facts, "a": {**facts, "direction_error": 0.013}}, {OURS: [1.0], "a": [2.0]}, {}, 1, True
     )
     result = Result("Muon, any", "float32", ["a"], "asked", 1.0, "a machine", timing)
-    assert comparison_table([result]).rows[0]["agreement"].text == "2e-06 from the equation, theirs 1e-02"
+    assert comparison_table([result]).rows[0]["agreement"].text == "direction 2.0e-06 off, theirs 1.3e-02"
