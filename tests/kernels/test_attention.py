@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lab.kernels.attention import PATHS, AttentionMask, attention, banded, naive, sdpa
+from lab.kernels.attention import PATHS, AttentionMask, attention, banded, blockwise, naive, sdpa
+from lab.kernels.cpp import can_build, sgemm
 from lab.kernels.registry import forget_paths_taken, paths_taken, use_path
 from tests.kernels.twins import hold_to_twin, normal
 
@@ -85,6 +86,18 @@ WINDOWS = {
     "padded": padded(150, 30, 70, 3),
 }
 
+RUNS = {
+    **{f"window, {name}": mask for name, mask in WINDOWS.items()},
+    **{name: mask for name, mask in MASKS.items() if mask.in_order and mask.kept is None},
+    "several blocks": AttentionMask(row(1000), row(1000)),
+    "packed, several blocks": packed(500, None),
+}
+"""Masks in which a query sees an unbroken run of places."""
+
+needs_compiler = pytest.mark.skipif(
+    not can_build() or sgemm() is None, reason="no C++ compiler, or no matrix product to call"
+)
+
 
 def inputs(mask: AttentionMask, shape: Shape, dtype: torch.dtype = torch.float64) -> list[object]:
     (batch, queries), keys = mask.query_positions.shape, mask.key_positions.shape[1]
@@ -104,6 +117,21 @@ def test_the_fused_kernel_equals_the_equation(mask: AttentionMask, shape: Shape)
 @pytest.mark.parametrize("mask", WINDOWS.values(), ids=WINDOWS)
 def test_bands_equal_the_equation(mask: AttentionMask, shape: Shape) -> None:
     hold_to_twin(banded.attention, naive.attention, inputs(mask, shape), 1e-12)
+
+
+@needs_compiler
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("mask", RUNS.values(), ids=RUNS)
+def test_blocks_of_queries_equal_the_equation(mask: AttentionMask, shape: Shape) -> None:
+    values = inputs(mask, shape, torch.float32)
+    assert blockwise.takes(*values[:4])  # type: ignore[arg-type]
+    hold_to_twin(blockwise.attention, naive.attention, values, 1e-5)
+
+
+@needs_compiler
+def test_blocks_of_queries_survive_large_scores() -> None:
+    q, k, *rest = inputs(packed(300, None), SHAPES["grouped"], torch.float32)
+    hold_to_twin(blockwise.attention, naive.attention, [30 * q, 30 * k, *rest], 1e-4)  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("fast", [sdpa.attention, banded.attention], ids=["sdpa", "banded"])
@@ -201,7 +229,28 @@ def test_bands_refuse_places_that_disagree_with_positions(name: str) -> None:
 )
 def test_the_path_follows_its_rule(mask: AttentionMask, path: str) -> None:
     forget_paths_taken()
-    attention(*inputs(mask, SHAPES["equal heads"], torch.float32))  # type: ignore[arg-type]
+    attention(*inputs(mask, SHAPES["equal heads"]))  # type: ignore[arg-type]
+    assert paths_taken()["attention"] == {path: 1}
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("mask", "path"),
+    [
+        (AttentionMask(row(256), row(256), window=64), "blockwise"),
+        (packed(256, None), "blockwise"),
+        (AttentionMask(row(5000), row(5000), window=64), "blockwise"),
+        (AttentionMask(row(5000), row(5000)), "sdpa"),
+        (AttentionMask(row(256) + 3, row(256)), "sdpa"),
+        (AttentionMask(row(256), row(256)).narrowed(torch.ones(2, 256, 256).bool()), "sdpa"),
+    ],
+)
+def test_the_path_of_float32_follows_its_rule(
+    mask: AttentionMask, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget_paths_taken()
+    monkeypatch.setitem(PATHS, path, lambda q, k, v, mask, scale: q)
+    attention(*inputs(mask, Shape(2, 2, 4, 4), torch.float32))  # type: ignore[arg-type]
     assert paths_taken()["attention"] == {path: 1}
 
 

@@ -94,7 +94,7 @@ def test_a_kind_is_preferred_where_an_operator_has_it(monkeypatch: pytest.Monkey
 
 def test_native_leaves_the_choice_between_native_paths_to_the_operator() -> None:
     positions = torch.arange(256).expand(1, -1)
-    q = torch.ones(1, 256, 1, 4)
+    q = torch.ones(1, 256, 1, 4, dtype=WIDE.dtype)
     with prefer("native"):
         attention(q, q, q, AttentionMask(positions, positions, window=64), 1.0)
         attention(q, q, q, AttentionMask(positions, positions), 1.0)

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from lab.kernels.attention import banded, few_rows, naive, sdpa
+from lab.kernels.attention import banded, blockwise, few_rows, naive, sdpa
 from lab.kernels.attention.mask import AttentionMask
 from lab.kernels.registry import choose
 from lab.kernels.triton_support import at_first_call
@@ -13,6 +13,7 @@ PATHS = {
     "naive": naive.attention,
     "sdpa": sdpa.attention,
     "banded": banded.attention,
+    "blockwise": blockwise.attention,
     "few_rows": few_rows.attention,
     "triton": at_first_call("attention", "attention"),
 }
@@ -34,12 +35,15 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: AttentionMask, scale: float
     Returns:
         ``[B, Tq, H, e]`` in the type of ``q``, or in that of autocast.
     """
-    path = choose("attention", "few_rows" if few_rows.takes(q, k, v, mask) else _rule(mask))
-    return PATHS[path](q, k, v, mask, scale)
+    return PATHS[choose("attention", _rule(q, k, v, mask))](q, k, v, mask, scale)
 
 
-def _rule(mask: AttentionMask) -> str:
-    """``banded`` for a window that covers little of an ordered row, else ``sdpa``."""
+def _rule(q: Tensor, k: Tensor, v: Tensor, mask: AttentionMask) -> str:
+    """C++ where it can be; ``banded`` for a window that covers little of an ordered row, else ``sdpa``."""
+    if few_rows.takes(q, k, v, mask):
+        return "few_rows"
+    if blockwise.takes(q, k, v, mask):
+        return "blockwise"
     length = mask.query_positions.shape[1]
     narrow = mask.window is not None and length >= BANDED_FROM * mask.window
     return "banded" if narrow and mask.kept is None and mask.in_order else "sdpa"

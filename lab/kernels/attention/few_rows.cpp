@@ -3,6 +3,8 @@
 
 namespace {
 
+constexpr int64_t PARALLEL_FROM = 1 << 18;  // products below which waking threads costs more than it saves
+
 // k [B, S, K, d] and v [B, S, K, e] with strides; q [B, T, H, d] and y [B, T, H, e] without gaps.
 template <typename K, typename V>
 void attention(const float* q, const K* k, const V* v, const int64_t* query_positions, const int64_t* key_positions,
@@ -12,7 +14,7 @@ void attention(const float* q, const K* k, const V* v, const int64_t* query_posi
     const int64_t per_key = heads / key_heads;
     const int64_t blocks_per_key = (per_key + HEADS - 1) / HEADS;
     const int64_t tasks = batch * queries * key_heads * blocks_per_key;
-#pragma omp parallel num_threads(threads) if (tasks > 1)
+#pragma omp parallel num_threads(threads) if (batch * queries * heads * keys * (width + value_width) > PARALLEL_FROM)
     {
         std::vector<int64_t> seen;
         std::vector<float> scores;

@@ -101,16 +101,39 @@ class AttentionMask:
     @property
     def _follows_its_predecessor(self) -> Tensor:
         """True for padding, a document's first token and one right behind its predecessor, ``[B, T]``."""
-        positions = self.query_positions
-        documents = torch.zeros_like(positions) if self.query_documents is None else self.query_documents
-        filled = positions >= 0
-        before = functional.pad(positions, (1, 0), value=-1)[:, :-1]
-        document_before = functional.pad(documents, (1, 0))[:, :-1]
-        consecutive = (before >= 0) & (before == positions - 1) & (document_before == documents)
+        documents, filled = self._documents, self.query_positions >= 0
         lowest = torch.iinfo(documents.dtype).min
         so_far = documents.masked_fill(~filled, lowest).cummax(dim=1).values
         new_document = documents > functional.pad(so_far, (1, 0), value=lowest)[:, :-1]
-        return ~filled | consecutive | new_document
+        return ~filled | self._consecutive | new_document
+
+    @property
+    def _documents(self) -> Tensor:
+        """Of the queries ``[B, T]``; all 0 where a row is one document."""
+        given = self.query_documents
+        return torch.zeros_like(self.query_positions) if given is None else given
+
+    @property
+    def _consecutive(self) -> Tensor:
+        """Whether the place before holds the token before, of the same document, ``[B, T]``."""
+        positions, documents = self.query_positions, self._documents
+        before = functional.pad(positions, (1, 0), value=-1)[:, :-1]
+        document_before = functional.pad(documents, (1, 0))[:, :-1]
+        return (before >= 0) & (before == positions - 1) & (document_before == documents)
+
+    @cached_property
+    def first_visible(self) -> Tensor:
+        """The first place that each query sees ``[B, T]``, T for padding; it sees all from there to its own.
+
+        For a mask that is :attr:`in_order`.
+        """
+        positions = self.query_positions
+        length = positions.shape[1]
+        places = torch.arange(length, device=positions.device).expand_as(positions)
+        first = places.masked_fill(self._consecutive, 0).cummax(dim=1).values
+        if self.window is not None:
+            first = first.clamp(min=places - self.window + 1)
+        return first.masked_fill(positions < 0, length).contiguous()
 
     def in_blocks(self, size: int) -> "AttentionMask":
         """The mask of each ``size`` queries against the places that their window reaches.
