@@ -23,7 +23,8 @@ IMPORTED = ("lab.benchmark.worker", "torch._inductor.compile_fx", "transformers.
 """What the process has imported that all others are forked from; what is not installed is left out."""
 
 FORKING = "forkserver"
-SECONDS_TO_END = 5
+SECONDS_TO_BUILD, SECONDS_TO_END = 200, 5
+"""What a case may take to be built and warm, compilation included, and to end once nobody needs it."""
 
 
 class CaseFailed(RuntimeError):
@@ -51,6 +52,8 @@ class Worker:
 
     def wait_until_ready(self) -> None:
         """Wait for the case to be built and warm, and take its ``facts``. Raises :class:`CaseFailed`."""
+        if not self._connection.poll(SECONDS_TO_BUILD):
+            raise CaseFailed(f"{self.spec.label}: it was not ready after {SECONDS_TO_BUILD} seconds")
         self.facts = self._answer()["ready"]
 
     def round(self) -> dict[str, Any]:
