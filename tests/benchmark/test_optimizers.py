@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from lab.benchmark import optimizers
-from lab.benchmark.case import MACHINE, OURS
+from lab.benchmark.case import MACHINE
 from lab.benchmark.optimizers import (
     ADAMWS,
     EXPERTS,
@@ -22,7 +22,6 @@ from lab.benchmark.optimizers import (
     muon_case,
     separate,
 )
-from lab.benchmark.tables import comparison_table
 from lab.benchmark.worker import BUILDERS
 from lab.kernels.newton_schulz import flops
 from lab.trainer.muon import Muon
@@ -111,15 +110,3 @@ def test_experts_are_320_matrices(weights: str) -> None:
 @pytest.mark.parametrize("library", [None, *ADAMWS])
 def test_adamw_moves_all_parameters_of_a_model(library: str | None) -> None:
     adamw_case("llama, nano", library).run()
-
-
-def test_the_table_says_how_far_directions_are_from_the_equation() -> None:
-    from lab.benchmark.results import Result
-    from lab.benchmark.rounds import Timing
-
-    facts = {"flops": 1.0, "tokens": None, "peak_bytes": 0, "direction_error": 2e-6}
-    timing = Timing(
-        {OURS: facts, "a": {**facts, "direction_error": 0.013}}, {OURS: [1.0], "a": [2.0]}, {}, 1, True
-    )
-    result = Result("Muon, any", "float32", ["a"], "asked", 1.0, "a machine", timing)
-    assert comparison_table([result]).rows[0]["agreement"].text == "direction 2.0e-06 off, theirs 1.3e-02"
