@@ -12,7 +12,7 @@ from lab.data.exercises import TREES, is_reserved
 from lab.errors import ConfigError
 from lab.evaluation.config import SuiteConfig
 from lab.evaluation.items import ChoiceItem, Probe
-from lab.evaluation.suite import make_suite
+from lab.evaluation.suite import LEVEL, make_suite
 from lab.evaluation.tasks.catalogue import TASKS, select_tasks
 from lab.evaluation.tasks.pins import pins_of, read_pins
 from lab.evaluation.tasks.spelling import misspelt
@@ -274,18 +274,26 @@ def test_the_documents_tables_are_the_commands() -> None:
     assert to_markdown(catalogue_table(TASKS.values(), read_pins())) in readme
     measured = json.loads((room / "nano.json").read_text(encoding="utf-8"))
     for results in measured.values():
-        assert set(results["tasks"]) == set(TASKS)
+        assert set(results["tasks"]) == {name for name, kind in TASKS.items() if kind.version == 1}
         assert to_markdown(tasks_table(results)) in readme
 
 
 def test_the_tasks_said_to_separate_do() -> None:
     measured = json.loads((CONF.parent / "lab" / "evaluation" / "nano.json").read_text(encoding="utf-8"))
     separating = {
-        budget: {name for name, one in results["comparison"].items() if one["low"] > 0}
-        for budget, results in measured.items()
+        run: {name for name, one in results["comparison"].items() if one["separates"]}
+        for run, results in measured.items()
     }
-    assert separating["2e12"] == {
-        *("object_particle", "particle_role", "next_sentence_ko"),
-        *("article_cloze", "hangul_spelling"),
+    for results in measured.values():
+        for one in results["comparison"].values():
+            margin = one["margin"]
+            assert one["separates"] == (margin["p_holm"] < LEVEL and margin["mean"] > 0)
+    assert separating["packages-2e12"] == {
+        *("object_particle", "particle_role", "next_sentence_ko", "hangul_spelling"),
     }
-    assert separating["8e12"] == separating["2e12"] | {"next_sentence_en", "near_sentence_ko"}
+    assert separating["exercises-8e12"] == separating["packages-2e12"] | {"next_sentence_en"}
+    told = [
+        {name for name, task in one.items() if task["separates"] or task["trails"]}
+        for one in measured["packages-2e12"]["control"]
+    ]
+    assert sorted(told, key=len) == [set(), set(), set(), {"arithmetic_en"}]
