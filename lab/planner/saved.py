@@ -130,12 +130,11 @@ def _join(residual: ResidualConfig, norm: NormConfig, width: int, site: str) -> 
         return total + _norm(norm, width, "inner")
     if not isinstance(residual, HyperConnections):
         return total
-    s, rounds = residual.streams, residual.sinkhorn_iterations
+    s = residual.streams
     coefficients = s * (2 + s)
     streams = 2 * s * width + 1  # as they are and normed, and the norm's one number
     gates = 2 * coefficients + 3 * s  # before and after scale and bias; three sigmoids
-    # the exponential and each normalised matrix; sums before and after their lower bound, rows then columns
-    sinkhorn = (1 + 2 * rounds) * s * s + 2 * rounds * 2 * s
+    sinkhorn = s * s  # its logits
     return total + streams + gates + sinkhorn + width  # and what the branch returned
 
 
