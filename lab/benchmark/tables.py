@@ -151,9 +151,6 @@ def _against(result: Result, best: str) -> dict[str, Cell]:
         difference = abs(ours["loss"] - theirs["loss"])
         cells["agreement"] = Cell(f"loss {difference:.1e} apart", difference)
     elif "direction_error" in ours:
-        error, other = ours["direction_error"], theirs["direction_error"]
-        cells["agreement"] = Cell(f"{error:.0e} from the equation, theirs {other:.0e}", error)
-    elif "direction_error" in ours:
         cells["agreement"] = Cell(
             f"direction {ours['direction_error']:.1e} off, theirs {theirs['direction_error']:.1e}",
             ours["direction_error"],
