@@ -24,8 +24,8 @@ DECODING: Mapping[str, Mapping[str, Any]] = {
 EXPERTS, EAGER_EXPERTS = {"experts": "grouped_mm"}, {"experts": "eager"}
 """Implementations of a mixture's experts: all tokens of an expert together, and a loop over the experts.
 
-The loop is tried where it came near, in a float32 step at the larger size. The third, ``batched_mm``, copies an expert's
-weights for every token that asks for it; it took ten times as long in a step and 1.3 to 1.7 times in decoding.
+The loop is tried where it came near, in a float32 step at the larger size. The third, ``batched_mm``, copies an
+expert's weights for every token that asks for it; it took ten times as long in a step and 1.3 to 1.7 times in decoding.
 """
 
 PROMPT, NEW = 128, 64
