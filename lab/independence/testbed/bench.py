@@ -32,16 +32,10 @@ FRACTIONS = (0.005, 0.01, 0.023, 0.1, 0.3, 1.0)
 SAME_RATE = "copied, then trained"
 TEN_TIMES_THE_RATE = "copied, then trained at ten times the rate"
 CURVE = {
-    SAME_RATE: {
-        0: FEW + FRACTIONS,
-        100: FEW + FRACTIONS,
-        300: FEW + FRACTIONS,
-        1200: FEW + FRACTIONS,
-        4800: (0.005, 0.01, 0.1),
-    },
-    TEN_TIMES_THE_RATE: {100: FRACTIONS, 300: FRACTIONS, 1200: (0.1, 0.3, 1.0)},
+    SAME_RATE: dict.fromkeys((0, 100, 300, 1200), FEW + FRACTIONS),
+    TEN_TIMES_THE_RATE: dict.fromkeys((100, 300), FRACTIONS),
 }
-"""Fractions copied by the training since, in steps; cells that tell nothing new are left out."""
+"""Fractions copied by the training since, in steps."""
 LANGUAGES = 3
 
 
