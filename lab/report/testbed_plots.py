@@ -118,7 +118,7 @@ def draw_reuse(axis: Axes, outcomes: Sequence[Outcome], level: float = 0.01) -> 
         axis.errorbar(x, rates, errors, color=colour, fmt="none", elinewidth=1.2, alpha=0.35)
         axis.plot(x, rates, "o--" if faster else "o-", color=colour, ms=4, lw=1.6, label=label)
     axis.set_xscale("log")
-    axis.set_xticks([100 * f for f in fractions], [f"{100 * f:.2g}" for f in fractions])
+    axis.set_xticks([100 * f for f in fractions], [f"{round(100 * f, 2):g}" for f in fractions])
     axis.minorticks_off()
     axis.set(ylim=(0, 104), xlabel="rows copied, %", ylabel="found at 1 % false positives, % (95 %)")
     axis.set_title("Copied rows, by tokens trained since")
