@@ -7,13 +7,13 @@
 #include "vector.h"
 
 #ifdef __AVX512F__
+#include <immintrin.h>
 constexpr int64_t LANES = 16;
 #else
 constexpr int64_t LANES = 8;
 #endif
 
 typedef float Lanes __attribute__((vector_size(LANES * 4)));
-typedef float HalfLanes __attribute__((vector_size(LANES * 2)));
 
 static inline Lanes lanes(const float* p) {
     Lanes value;
@@ -33,13 +33,13 @@ static inline Lanes lanes(const bfloat16* p) {
 }
 
 static inline float sum_of(Lanes value) {
-    HalfLanes low, high;
-    std::memcpy(&low, &value, sizeof low);
-    std::memcpy(&high, reinterpret_cast<const char*>(&value) + sizeof low, sizeof high);
-    const HalfLanes both = low + high;
+#ifdef __AVX512F__
+    return _mm512_reduce_add_ps((__m512)value);
+#else
     float total = 0;
-    for (int64_t step = LANES / 4, i = 0; i < step; ++i) total += both[i] + both[i + step];
+    for (int64_t i = 0; i < LANES; ++i) total += value[i];
     return total;
+#endif
 }
 
 // sums[o][r] = w_o . x_r for OUT rows of w, `w_stride` apart, and ROWS rows of x.
@@ -51,6 +51,7 @@ static inline void dots(const W* w, int64_t w_stride, const float* const* x, int
         Lanes loaded[ROWS];
         for (int r = 0; r < ROWS; ++r) loaded[r] = lanes(x[r] + i);
         for (int o = 0; o < OUT; ++o) {
+            __builtin_prefetch(w + (OUT + o) * w_stride + i);
             const Lanes weight = lanes(w + o * w_stride + i);
             for (int r = 0; r < ROWS; ++r) parts[o][r] += weight * loaded[r];
         }

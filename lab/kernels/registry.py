@@ -19,7 +19,7 @@ PATHS: dict[str, tuple[str, ...]] = {
     "experts": ("naive", "sorted", "grouped", "few_rows", "triton"),
     "gated_rms_norm": ("naive", "separate"),
     "kimi_delta": ("naive", "chunked"),
-    "latent_attention": ("naive", "expanded", "absorbed"),
+    "latent_attention": ("naive", "expanded", "absorbed", "few_rows"),
     "newton_schulz": ("naive", "batched", "gram", "cpp"),
     "poly_norm": ("naive", "fused", "cpp", "compiled", "triton"),
     "rms_norm": ("naive", "fused", "cpp", "compiled", "triton"),

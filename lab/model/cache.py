@@ -29,12 +29,20 @@ class Slots:
         self._positions = torch.full((batch, capacity + 1), -1, dtype=torch.long, device=device)
         self._rows = torch.arange(batch, device=device).unsqueeze(1)
         self._filled = 0
+        self._slot: int | None = None
         self.key_positions = self._positions[:, :0]
 
-    def extend(self, positions: Tensor, length: int) -> None:
-        """Make room for tokens at ``positions [B, T]``, after which the longest row has ``length`` tokens."""
+    def extend(self, positions: Tensor, length: int, in_step: bool) -> None:
+        """Make room for tokens at ``positions [B, T]``, after which the longest row has ``length`` tokens.
+
+        ``in_step`` says that every row gets one token, all at one position: they share a slot.
+        """
         assert self.ring or length <= self.capacity, "more tokens than the caches were made for"
         self._filled_before, self._filled = self._filled, min(length, self.capacity)
+        self._slot = (length - 1) % self.capacity if in_step else None
+        if self._slot is not None:
+            self.key_positions = self.store(self._positions, positions)
+            return
         newest = positions.amax(dim=1, keepdim=True)
         is_kept = (positions >= 0) & (positions > newest - self.capacity)
         self._targets = torch.where(is_kept, positions % self.capacity, self.capacity)
@@ -42,6 +50,9 @@ class Slots:
 
     def store(self, buffer: Tensor, new: Tensor) -> Tensor:
         """Write ``new [B, T, ...]`` to ``buffer [B, capacity + 1, ...]``; returns what queries see."""
+        if self._slot is not None:
+            buffer.select(1, self._slot).copy_(new.select(1, 0))
+            return buffer[:, : self._filled]
         several_in_ring = self.ring and new.shape[1] > 1  # the first of them see what the last overwrite
         visible = torch.cat([buffer[:, : self._filled_before], new], dim=1) if several_in_ring else None
         buffer[self._rows, self._targets] = new
@@ -145,9 +156,11 @@ class Caches:
 
     def extend(self, positions: Tensor) -> None:
         """Make room for tokens at ``positions [B, T]`` in every layer; -1 marks padding."""
-        self.length = max(self.length, int(positions.max()) + 1)
+        last = positions.flatten().tolist() if positions.shape[1] == 1 else [int(positions.max())]
+        self.length = max(self.length, max(last) + 1)
+        in_step = positions.shape[1] == 1 and min(last) == self.length - 1
         for slots in self._slots.values():
-            slots.extend(positions, self.length)
+            slots.extend(positions, self.length, in_step)
 
     def settle(self) -> None:
         """The tokens so far stay; frees the memory that taking them back would need."""

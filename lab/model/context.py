@@ -1,5 +1,7 @@
 """What all layers of one forward pass share: positions, documents, masks and rotations."""
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -7,6 +9,11 @@ from lab.kernels.attention import AttentionMask
 from lab.kernels.rotary import rotary_table
 from lab.model.cache import Caches
 from lab.model.leaves.position import Rotation
+
+
+@cache
+def _frequencies(rotation: Rotation, dim: int) -> Tensor:
+    return torch.tensor(rotation.inverse_frequencies(dim))
 
 
 class Context:
@@ -34,7 +41,7 @@ class Context:
         """Cosine and sine ``[B, T, dim / 2]`` for the tokens' positions."""
         key = (rotation, dim)
         if key not in self._tables:
-            frequencies = torch.tensor(rotation.inverse_frequencies(dim), device=self.positions.device)
+            frequencies = _frequencies(rotation, dim).to(self.positions.device)
             cos, sin = rotary_table(frequencies, self.positions)
             self._tables[key] = (cos * rotation.magnitude, sin * rotation.magnitude)
         return self._tables[key]

@@ -9,7 +9,9 @@ from lab.kernels.attention import PATHS as ATTENTION
 from lab.kernels.attention import AttentionMask, attention
 from lab.kernels.experts import PATHS as EXPERTS
 from lab.kernels.experts import expert_feed_forward
-from lab.kernels.registry import forget_paths_taken, paths_taken
+from lab.kernels.latent_attention import PATHS as LATENT
+from lab.kernels.latent_attention import UpProjection, latent_attention
+from lab.kernels.registry import forget_paths_taken, paths_taken, use_path
 from lab.kernels.sigmoid_router import PATHS as ROUTER
 from lab.kernels.sigmoid_router import RoutingRule, route
 from tests.kernels.test_attention import MASKS
@@ -174,3 +176,31 @@ def test_routing_has_gradients_and_stays_in_float32_under_autocast() -> None:
             chosen, weights, _ = path(x.bfloat16(), weight, bias, rule)
             assert torch.equal(chosen, expected[0])
             hold(weights, expected[1], 1e-5)
+
+
+@pytest.mark.parametrize(("heads", "expanded"), [(8, 8), (6, 2), (5, 1)])
+@pytest.mark.parametrize("name", UNCHOSEN)
+def test_latent_attention(name: str, heads: int, expanded: int) -> None:
+    mask = MASKS[name]
+    (batch, queries), keys = mask.query_positions.shape, mask.key_positions.shape[1]
+    up = UpProjection(normal(expanded * (7 + 9), 37, seed=5) / 6, expanded, 7)
+    q, latent = normal(batch, queries, heads, 7 + 4), normal(batch, keys + 3, 37, seed=1)[:, :keys]
+    k_rope = normal(batch, keys + 3, 1, 4, seed=2)[:, :keys]
+    expected = LATENT["naive"](q, latent, k_rope, up, mask, 0.3)
+    hold(LATENT["few_rows"](q, latent, k_rope, up, mask, 0.3), expected, 1e-5)
+    half = [x.bfloat16() for x in (q, latent, k_rope)]
+    half_up = UpProjection(up.weight.bfloat16(), expanded, 7)
+    expected = LATENT["naive"](*half, half_up, mask, 0.3)
+    hold(LATENT["few_rows"](*half, half_up, mask, 0.3), expected, BFLOAT16)
+
+
+def test_latent_attention_over_chosen_keys() -> None:
+    mask = AttentionMask(torch.tensor([[30], [12]]), torch.arange(40).expand(2, 40), window=25)
+    up = UpProjection(normal(3 * 16, 32, seed=5) / 6, 3, 8)
+    q, latent, k_rope = normal(2, 1, 6, 12), normal(2, 40, 32, seed=1), normal(2, 40, 1, 4, seed=2)
+    chosen = torch.rand(2, 1, 40, generator=torch.Generator().manual_seed(1)).topk(9).indices
+    kept = torch.zeros(2, 1, 40, dtype=torch.bool).scatter(-1, chosen, True)
+    expected = LATENT["naive"](q, latent, k_rope, up, mask.narrowed(kept), 0.3)
+    for path in LATENT:
+        with use_path("latent_attention", path):
+            hold(latent_attention(q, latent, k_rope, up, mask, 0.3, chosen), expected, 1e-5)

@@ -111,7 +111,7 @@ def test_windows_keep_no_more_than_they_need() -> None:
 def test_no_two_tokens_are_written_to_one_slot() -> None:
     """Which of them would stay is not defined on every device."""
     slots = Slots(batch=2, capacity=3, ring=True, device=torch.device("cpu"))
-    slots.extend(torch.tensor([[*range(8)], [0, 1, *[-1] * 6]]), length=8)
+    slots.extend(torch.tensor([[*range(8)], [0, 1, *[-1] * 6]]), length=8, in_step=False)
     unseen = 3
     assert slots._targets.tolist() == [[*[unseen] * 5, 2, 0, 1], [0, 1, *[unseen] * 6]]
 

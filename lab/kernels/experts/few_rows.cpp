@@ -5,6 +5,7 @@
 
 namespace {
 
+constexpr int64_t PARALLEL_FROM = 1 << 15;  // products below which waking threads costs more than it saves
 constexpr int64_t OUTPUTS = 32;  // of one expert, one task
 
 // The pairs (token, choice) of each expert that has any.
@@ -44,7 +45,7 @@ template <typename W>
 void experts_in(const float* x, const int64_t* experts, const W* w, float* gate, float* up, int64_t tokens, int64_t top_k,
                 int64_t width, int64_t hidden, int64_t threads) {
     const Groups groups(experts, tokens * top_k);
-#pragma omp parallel num_threads(threads)
+#pragma omp parallel num_threads(threads) if (tokens * top_k * hidden * width > PARALLEL_FROM)
     by_expert(groups, experts, w, 2 * hidden, width, [&](int64_t pair) { return x + pair / top_k * width; },
               [&](int64_t pair, int64_t o, float value) {
                   (o < hidden ? gate + pair * hidden + o : up + pair * hidden + o - hidden)[0] = value;
@@ -57,7 +58,7 @@ void experts_out(const float* h, const int64_t* experts, const float* weights, c
                  int64_t top_k, int64_t width, int64_t hidden, int64_t threads) {
     const Groups groups(experts, tokens * top_k);
     std::vector<float> outputs(tokens * top_k * width);
-#pragma omp parallel num_threads(threads)
+#pragma omp parallel num_threads(threads) if (tokens * top_k * hidden * width > PARALLEL_FROM)
     {
         by_expert(groups, experts, w, width, hidden, [&](int64_t pair) { return h + pair * hidden; },
                   [&](int64_t pair, int64_t o, float value) { outputs[pair * width + o] = weights[pair] * value; });

@@ -8,7 +8,7 @@ from lab.kernels.attention import AttentionMask
 from lab.kernels.latent_attention import latent_attention
 from lab.kernels.precision import without_autocast
 from lab.kernels.rotary import rotate
-from lab.kernels.sparse_attention import gather, gathered_mask, index_scores, select, sparse_attention
+from lab.kernels.sparse_attention import index_scores, select, sparse_attention
 from lab.model.attention.latent import LatentProjections
 from lab.model.cache import LayerCache
 from lab.model.context import Context
@@ -100,12 +100,11 @@ class SparseLatentAttention(LatentProjections):
     def _attend_selected(
         self, q: Tensor, latent: Tensor, k_rope: Tensor, mask: AttentionMask, scores: Tensor
     ) -> Tensor:
-        """One query a row: gather its selected latents and read nothing else; ``[B, 1, H, v]``."""
+        """One query a row: read its selected latents and nothing else; ``[B, 1, H, v]``."""
+        chosen = None
         if latent.shape[1] > self.top_k:
             chosen = select(scores, mask.dense().squeeze(1), self.top_k).indices
-            latent, k_rope = gather(latent, chosen), gather(k_rope, chosen)
-            mask = gathered_mask(mask, chosen)
-        return latent_attention(q, latent, k_rope, self.up, mask, self.scale)
+        return latent_attention(q, latent, k_rope, self.up, mask, self.scale, chosen)
 
 
 @torch.no_grad()

@@ -81,5 +81,7 @@ def check_prompts(prompts: Sequence[Sequence[int]], num_new: int, config: ModelC
 
 def at_last_token(hidden: Tensor, positions: Tensor) -> Tensor:
     """``hidden [B, T, D]`` at the last token of each row, ``[B, D]``; ``positions [B, T]``, padded at the end."""
+    if hidden.shape[1] == 1:
+        return hidden[:, 0]
     last = (positions >= 0).sum(dim=1).sub(1).clamp(min=0)
     return hidden[torch.arange(len(hidden), device=hidden.device), last]
