@@ -208,12 +208,17 @@ def direction_error(parameters: Named, step: Callable[[], Any]) -> float:
 
     The root mean square, over all matrices, of the distance between the two directions, each of length one.
     """
-    mu, momenta, before = MUON.momentum, {}, {}
+    mu = MUON.momentum
+    momenta: dict[str, Tensor] = {}
+    updates: dict[str, Tensor] = {}
+    before: dict[str, Tensor] = {}
     for seed in (1, 2):
         give_gradients(parameters, seed)
         before = {name: p.detach().clone() for name, p in parameters.items()}
         momenta = {
-            name: mu * momenta.get(name, 0) + p.grad for name, p in parameters.items() if p.grad is not None
+            name: p.grad + mu * momenta.get(name, torch.zeros(()))
+            for name, p in parameters.items()
+            if p.grad is not None
         }
         updates = {name: mu * momenta[name] + p.grad for name, p in parameters.items() if p.grad is not None}
         step()
@@ -231,7 +236,10 @@ def _distance(a: Tensor, b: Tensor) -> Tensor:
 
 # ---- AdamW ----
 
-ADAMWS = {"torch.optim, fused": {"fused": True}, "torch.optim, foreach": {"foreach": True}}
+ADAMWS: Mapping[str, dict[str, Any]] = {
+    "torch.optim, fused": {"fused": True},
+    "torch.optim, foreach": {"foreach": True},
+}
 
 
 def adamw_case(weights: str, library: str | None) -> Case:
@@ -241,11 +249,11 @@ def adamw_case(weights: str, library: str | None) -> Case:
     if library is None:
         return Case(partial(AdamW(parameters, kinds, ADAMW).step, 1.0))
     vectors = [name for name, kind in kinds.items() if kind is Kind.VECTOR]
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": [p for name, p in parameters.items() if name not in vectors]},
         {"params": [parameters[name] for name in vectors], "weight_decay": 0.0},
     ]
-    settings = {"lr": ADAMW.learning_rate, "betas": tuple(ADAMW.betas), "eps": ADAMW.eps}
+    settings: dict[str, Any] = {"lr": ADAMW.learning_rate, "betas": tuple(ADAMW.betas), "eps": ADAMW.eps}
     return Case(
         torch.optim.AdamW(groups, weight_decay=ADAMW.weight_decay, **settings, **ADAMWS[library]).step
     )
