@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 ROOT = Path(__file__).resolve().parents[2]
 STATUS = Path("/proc/self/status")
 WIDTH, HIDDEN, TOKENS = 512, 2048, 1024
+BASE_MB = 0.55 * 2**30 / 1e6
 LAYER_MB = (4 * WIDTH * WIDTH + 3 * WIDTH * HIDDEN) * 4 / 1e6
 PEAK = """
 import sys
@@ -52,3 +53,5 @@ def peak_mb(folder: Path, layers: int) -> float:
 def test_four_times_the_layers_take_no_more_memory(tmp_path: Path) -> None:
     few, many = peak_mb(tmp_path, 2), peak_mb(tmp_path, 8)
     assert many - few < LAYER_MB, "six layers more in each of two models are twelve times that"
+    largest = 4 * WIDTH * HIDDEN / 1e6
+    assert many < BASE_MB + 3 * largest, "the room's README says so"

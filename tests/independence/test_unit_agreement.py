@@ -23,6 +23,15 @@ def test_units_are_seen_in_another_basis_width_and_depth(kind: str, module: str)
 
 
 @pytest.mark.parametrize("module", ["attention", "experts"])
+def test_the_order_of_tensors_on_disk_is_of_no_matter(module: str) -> None:
+    state = fresh(0)
+    other = as_weights("b", dict(sorted(state.items(), reverse=True)))
+    result = compared(as_weights("a", state), other, module)
+    assert result is not None
+    assert result.share > 0.99
+
+
+@pytest.mark.parametrize("module", ["attention", "experts"])
 def test_strangers_have_nothing_beyond_the_references(module: str) -> None:
     result = compared(as_weights("a", fresh(0)), as_weights("b", fresh(1)), module)
     assert result is not None
