@@ -10,7 +10,7 @@ from lab.benchmark.twin import in_transformers
 from lab.config import compose, size
 from lab.face import build
 from lab.job import rehearse
-from lab.trainer.device import autocast
+from lab.trainer.device import arithmetic, autocast
 from lab.trainer.optimizer import build_optimizer
 
 CPU = torch.device("cpu")
@@ -34,7 +34,7 @@ def our_training(overrides: Sequence[str], precision: str) -> Case:
     rehearse(model, length)
 
     def losses() -> tuple[torch.Tensor, torch.Tensor]:
-        with autocast(CPU, precision):
+        with arithmetic(CPU, precision):
             found = model.losses(tokens, targets, documents, positions)
         return found.main, found.main + sum(found.auxiliary.values())
 

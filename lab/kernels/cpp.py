@@ -87,7 +87,7 @@ def takes(*tensors: Tensor) -> bool:
 
 @cache
 def sgemm() -> int | None:
-    """Address of the float32 matrix product in PyTorch's own BLAS (``sgemm_`` of its Fortran interface), if it is there."""
+    """Address of the float32 matrix product of PyTorch's BLAS (``sgemm_``, its Fortran interface), if it is there."""
     library = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
     try:
         return ctypes.cast(ctypes.CDLL(str(library)).sgemm_, ctypes.c_void_p).value

@@ -24,6 +24,7 @@ PATHS: dict[str, tuple[str, ...]] = {
     "poly_norm": ("naive", "fused", "cpp", "compiled", "triton"),
     "rms_norm": ("naive", "fused", "cpp", "compiled", "triton"),
     "rotary": ("naive", "fused", "cpp", "compiled", "triton"),
+    "round_to_bfloat16": ("naive", "cpp"),
     "short_convolution": ("naive", "shifted", "compiled"),
     "sigmoid_router": ("naive", "library", "few_rows"),
     "sinkhorn": ("naive", "cpp", "compiled"),

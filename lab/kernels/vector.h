@@ -55,7 +55,7 @@ static inline float vector_exp(float x) {
     return x != x ? x : y;
 }
 
-// 1 / (1 + e^-x) within 3 units in the last place; 0 below -87, NaN stays NaN. Cheaper than vector_exp: e^-x is bounded,
+// 1 / (1 + e^-x) within 5 units in the last place; 0 below -87, NaN stays NaN. Cheaper than vector_exp: e^-x is bounded,
 // so its power of two is added to the exponent.
 static inline float vector_sigmoid(float x) {
     const float above = -87.0f > x ? -87.0f : x;  // in this order a NaN passes

@@ -14,7 +14,7 @@ from lab.trainer.callbacks import Callback, Training
 from lab.trainer.checkpoint import Resumable, load_checkpoint, newest_checkpoint
 from lab.trainer.clip import clip_gradients, gradient_norm
 from lab.trainer.config import TrainerConfig
-from lab.trainer.device import autocast, keep_freed_memory
+from lab.trainer.device import arithmetic, keep_freed_memory
 from lab.trainer.optimizer import Optimizer
 from lab.trainer.plan import Plan
 from lab.trainer.run import RunFolder
@@ -168,7 +168,7 @@ def _step(training: Training) -> StepResult:
 def _backward(training: Training, batch: Any, share: float, result: StepResult) -> Tensor:
     """Add one micro-batch's gradients, auxiliary losses and loads; its part of the main loss."""
     inputs = (batch.tokens, batch.targets, batch.documents, batch.positions)
-    with autocast(training.device, training.config.precision):
+    with arithmetic(training.device, training.config.precision):
         losses = training.model.losses(*(tensor.to(training.device, non_blocking=True) for tensor in inputs))
     passes = training.config.gradient_accumulation
     main = losses.main * share

@@ -4,6 +4,7 @@ from torch import Tensor
 
 from lab.kernels.attention import banded, blockwise, few_rows, naive, sdpa
 from lab.kernels.attention.mask import AttentionMask
+from lab.kernels.bfloat16 import operand, result, rounds_products
 from lab.kernels.registry import choose
 from lab.kernels.triton_support import at_first_call
 
@@ -35,7 +36,10 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: AttentionMask, scale: float
     Returns:
         ``[B, Tq, H, e]`` in the type of ``q``, or in that of autocast.
     """
-    return PATHS[choose("attention", _rule(q, k, v, mask))](q, k, v, mask, scale)
+    path = PATHS[choose("attention", _rule(q, k, v, mask))]
+    if rounds_products():
+        return result(path(operand(q), operand(k), operand(v), mask, scale))
+    return path(q, k, v, mask, scale)
 
 
 def _rule(q: Tensor, k: Tensor, v: Tensor, mask: AttentionMask) -> str:

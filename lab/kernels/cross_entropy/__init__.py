@@ -4,6 +4,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from lab.kernels.bfloat16 import operand, rounds_products
 from lab.kernels.cross_entropy import chunked, cpp, naive
 from lab.kernels.registry import choose
 from lab.kernels.triton_support import at_first_call
@@ -24,6 +25,8 @@ def linear_cross_entropy(
     A target of -100 is ignored. ``"mean"`` gives the mean over the others, 0 where there are none;
     ``"none"`` a loss a target ``[N]``, 0 where ignored.
     """
+    if rounds_products():
+        hidden, weight = operand(hidden), operand(weight)
     return PATHS[choose("cross_entropy", "cpp" if cpp.takes(hidden) else "chunked")](
         hidden, weight, targets, reduction
     )

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from lab.kernels.bfloat16 import operand, result, rounds_products
 from lab.kernels.experts import few_rows, grouped, naive
 from lab.kernels.experts import sorted as sorted_by_expert
 from lab.kernels.experts.activation import Activation
@@ -36,7 +37,13 @@ def expert_feed_forward(
         ``[N, D]`` in the type of ``x``.
     """
     path = choose("experts", _rule(x, indices, w_in, w_out))
-    return PATHS[path](x, indices, weights, w_in, w_out, activation)
+    if not rounds_products():
+        return PATHS[path](x, indices, weights, w_in, w_out, activation)
+
+    def rounded(gate: Tensor, up: Tensor, expert_of_row: Tensor) -> Tensor:
+        return operand(activation(result(gate), result(up), expert_of_row))
+
+    return result(PATHS[path](operand(x), indices, weights, operand(w_in), operand(w_out), rounded))
 
 
 def _rule(x: Tensor, indices: Tensor, w_in: Tensor, w_out: Tensor) -> str:
