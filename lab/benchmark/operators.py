@@ -21,7 +21,7 @@ from lab.kernels.experts import expert_feed_forward
 from lab.kernels.gated_rms_norm import gated_rms_norm
 from lab.kernels.kimi_delta import kimi_delta
 from lab.kernels.latent_attention import UpProjection, latent_attention
-from lab.kernels.newton_schulz import newton_schulz
+from lab.kernels.newton_schulz import flops, newton_schulz
 from lab.kernels.poly_norm import poly_norm
 from lab.kernels.registry import use_path
 from lab.kernels.rms_norm import rms_norm
@@ -126,8 +126,8 @@ def _latent_attention(B: int, T: int, S: int, H: int, R: int, nope: int, rope: i
 
 def _newton_schulz(n: int, rows: int, columns: int) -> Work:
     steps = 5
-    flops = n * steps * (4 * rows**2 * columns + 2 * rows**3)
-    return Work(lambda x: newton_schulz(x, steps), [normal(n, rows, columns)], flops, differentiable=False)
+    needed = n * flops(rows, columns, steps)
+    return Work(lambda x: newton_schulz(x, steps), [normal(n, rows, columns)], needed, differentiable=False)
 
 
 def _poly_norm(N: int, F: int) -> Work:

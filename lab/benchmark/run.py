@@ -83,10 +83,11 @@ def in_order(comparisons: Sequence[Comparison], results: Results) -> dict[str, R
 
 
 def code_digest() -> str:
-    """A hash of the Python files of ``lab``: what is stored was measured with some state of them."""
+    """A hash of the code of ``lab``: what is stored was measured with some state of it."""
     content = hashlib.sha256()
-    for path in sorted((REPOSITORY / "lab").rglob("*.py")):
-        content.update(path.read_bytes())
+    for path in sorted((REPOSITORY / "lab").rglob("*.*")):
+        if path.suffix in (".py", ".cpp", ".h"):
+            content.update(path.read_bytes())
     return content.hexdigest()[:16]
 
 

@@ -203,11 +203,25 @@ def read_vocabulary(folder: Path) -> tuple[dict[str, int] | None, tuple[str, ...
             content = json.loads((folder / file).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
-        model = content.get("model", content) if isinstance(content, dict) else {}
+        model = content.get("model", content) if isinstance(content, dict) else None
+        if not isinstance(model, dict):
+            continue
         vocabulary = model.get("vocab", content if file == "vocab.json" else None)
         if isinstance(vocabulary, list):  # unigram models list pairs of string and score
+            if not all(isinstance(item, list) and item for item in vocabulary):
+                continue
             vocabulary = {str(item[0]): number for number, item in enumerate(vocabulary)}
-        if isinstance(vocabulary, dict) and vocabulary:
-            merges = [m if isinstance(m, str) else " ".join(m) for m in model.get("merges") or []]
-            return vocabulary, tuple(merges) or None
+        if isinstance(vocabulary, dict) and vocabulary and all(map(_is_row, vocabulary.values())):
+            return vocabulary, _merges(model.get("merges"))
     return None, None
+
+
+def _is_row(number: object) -> bool:
+    return isinstance(number, int) and number >= 0
+
+
+def _merges(listed: object) -> tuple[str, ...] | None:
+    """Merges by rank, whether stored as one string or two; None where there are none or they are something else."""
+    if not isinstance(listed, list) or not all(isinstance(merge, str | list) for merge in listed):
+        return None
+    return tuple(merge if isinstance(merge, str) else " ".join(map(str, merge)) for merge in listed) or None

@@ -46,7 +46,7 @@ WIDE_VECTORS = ("-mprefer-vector-width=512",)
 KNOWN = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 """Types of numbers that the C++ knows, and how names of functions end for each."""
 
-TYPES = {"p": ctypes.c_void_p, "l": ctypes.c_int64, "d": ctypes.c_double}
+TYPES: dict[str, Any] = {"p": ctypes.c_void_p, "l": ctypes.c_int64, "d": ctypes.c_double}
 
 
 def cpp_function(path: str, name: str, arguments: str, source: str = SOURCE) -> Callable[..., None]:

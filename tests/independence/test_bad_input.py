@@ -11,6 +11,7 @@ from experiments.audit import audit_pair
 from lab.errors import ConfigError
 from lab.independence.testbed.models import State, fresh
 from lab.independence.verdicts import NOT_TESTABLE, SHARES
+from lab.independence.weights import read_vocabulary
 from lab.overrides import compose_container
 
 QUICK = ("audit.rows=64", "audit.units=80", "audit.tokens=64", "audit.describe=false", "format=json")
@@ -88,6 +89,26 @@ def test_scalars_and_fixed_tables_are_no_weights(
     said = told(capsys, folder(tmp_path / "first", fresh(1) | extra), other)
     assert said.words["whole"].startswith("no shared weights detected above")
     assert said.reasons["other"].startswith("no tensor of both")
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("tokenizer.json", '{"model": null}'),
+        ("tokenizer.json", '{"model": {"vocab": {"a": -1, "b": null}}}'),
+        ("tokenizer.json", '{"model": {"vocab": [1, 2]}}'),
+        ("tokenizer.json", "{not json"),
+        ("vocab.json", "[1]"),
+    ],
+)
+def test_a_vocabulary_that_is_none_is_unknown(tmp_path: Path, file: str, text: str) -> None:
+    (tmp_path / file).write_text(text)
+    assert read_vocabulary(tmp_path) == (None, None)
+
+
+def test_merges_that_are_none_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text('{"model": {"vocab": {"a": 0}, "merges": [1, 2]}}')
+    assert read_vocabulary(tmp_path) == ({"a": 0}, None)
 
 
 def test_a_file_that_ends_too_early(tmp_path: Path, one: Path, capsys: pytest.CaptureFixture[str]) -> None:
