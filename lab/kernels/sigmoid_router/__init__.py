@@ -24,6 +24,6 @@ def route(x: Tensor, weight: Tensor, bias: Tensor, rule: RoutingRule) -> tuple[T
         Chosen experts ``[N, k]``, best first, their weights ``[N, k]`` and all scores ``[N, E]``, float32. Equal
         scores fall in any order. Source: DeepSeek-V3, arXiv 2412.19437, equations 12 to 16.
     """
-    return PATHS[choose("sigmoid_router", "few_rows" if few_rows.takes(x, weight) else "library")](
+    return PATHS[choose("sigmoid_router", "few_rows" if few_rows.takes(x, weight, rule) else "library")](
         x, weight, bias, rule
     )

@@ -10,13 +10,22 @@ from lab.kernels.sigmoid_router.rule import RoutingRule
 FEW = 64
 """Tokens up to which this path is for."""
 
+OUT_OF_REACH = -1e20
+"""Scores below this one are never chosen."""
+
 _route = cpp_function(__file__, "route", "pppppp" + "lllllll" + "dd", "few_rows.cpp")
 
 
-def takes(x: Tensor, weight: Tensor) -> bool:
-    """Whether this path is for these: few tokens without gradient, in types it knows."""
+def takes(x: Tensor, weight: Tensor, rule: RoutingRule) -> bool:
+    """Whether this path is for these: few tokens without gradient, in types it knows, and no ties by design.
+
+    Experts outside the best groups that score alike and within reach are chosen in the order of torch's ``topk``,
+    which released models are held to.
+    """
+    ties = rule.num_groups_kept < rule.num_groups and rule.score_outside_groups > OUT_OF_REACH
     return (
-        x.shape[0] <= FEW
+        not ties
+        and x.shape[0] <= FEW
         and not torch.is_grad_enabled()
         and x.is_cpu
         and x.dtype in KNOWN
