@@ -31,7 +31,7 @@ FEW = tuple(count / ROWS for count in (1, 2, 4))
 FRACTIONS = (0.005, 0.01, 0.023, 0.1, 0.3, 1.0)
 SAME_RATE = "copied, then trained"
 TEN_TIMES_THE_RATE = "copied, then trained at ten times the rate"
-CURVE = {
+CURVE: dict[str, dict[int, tuple[float, ...]]] = {
     SAME_RATE: dict.fromkeys((0, 100, 300, 1200), FEW + FRACTIONS),
     TEN_TIMES_THE_RATE: dict.fromkeys((100, 300), FRACTIONS),
 }
