@@ -67,6 +67,13 @@ SIZES = {
 }
 
 
+LARGER = {
+    **SIZES,
+    "one expert has most": (1500, 2, 1, same_for_all),
+    "several tasks an expert": (700, 3, 2, random_route),
+}
+
+
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
 def test_sorted_rows_equal_every_expert_on_every_token(size: tuple[int, int, int, Route]) -> None:
     fast, slow = mixture(sorted_by_expert.expert_feed_forward), mixture(naive.expert_feed_forward)
@@ -77,9 +84,7 @@ def test_sorted_rows_equal_every_expert_on_every_token(size: tuple[int, int, int
     not can_build() or sgemm() is None, reason="no C++ compiler, or no matrix product to call"
 )
 @pytest.mark.parametrize("threads", [1, 3])
-@pytest.mark.parametrize(
-    "size", [*SIZES.values(), (1500, 2, 1, same_for_all), (700, 3, 2, random_route)], ids=str
-)
+@pytest.mark.parametrize("size", LARGER.values(), ids=LARGER)
 def test_an_expert_a_thread_equals_every_expert_on_every_token(
     size: tuple[int, int, int, Route], threads: int
 ) -> None:
