@@ -78,7 +78,7 @@ def test_a_run_takes_the_kernels_it_is_asked_for_and_says_so(
     assert "attention: naive" in capsys.readouterr().out
     assert preferred() == "auto"
     run = lab.train(replace(tiny, kernels="triton", device="cpu"), steps=1)
-    assert read_json(run.folder / "kernels.json")["training_step"]["rms_norm"] == "fused"
+    assert "triton" not in read_json(run.folder / "kernels.json")["training_step"].values()
 
 
 def test_an_interrupted_call_leaves_a_run_that_the_same_call_finishes(tiny: Config) -> None:

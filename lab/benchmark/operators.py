@@ -26,6 +26,7 @@ from lab.kernels.poly_norm import poly_norm
 from lab.kernels.registry import use_path
 from lab.kernels.rms_norm import rms_norm
 from lab.kernels.rotary import rotary_table, rotate
+from lab.kernels.round_to_bfloat16 import round_to_bfloat16
 from lab.kernels.short_convolution import short_convolution
 from lab.kernels.sigmoid_router import RoutingRule, route
 from lab.kernels.sinkhorn import sinkhorn
@@ -139,6 +140,10 @@ def _rms_norm(N: int, D: int) -> Work:
     return Work(lambda x, w: rms_norm(x, w, 1e-6), [normal(N, D), torch.ones(D)], 4 * N * D)
 
 
+def _round_to_bfloat16(N: int, D: int) -> Work:
+    return Work(round_to_bfloat16, [normal(N, D)], N * D, differentiable=False)
+
+
 def _rotary(B: int, T: int, H: int, d: int) -> Work:
     frequencies = 10_000.0 ** (-torch.arange(0, d, 2) / d)
     cos, sin = rotary_table(frequencies, torch.arange(T).expand(B, T))
@@ -191,6 +196,7 @@ BUILDERS: dict[str, Callable[..., Work]] = {
     "poly_norm": _poly_norm,
     "rms_norm": _rms_norm,
     "rotary": _rotary,
+    "round_to_bfloat16": _round_to_bfloat16,
     "short_convolution": _short_convolution,
     "sigmoid_router": _sigmoid_router,
     "sinkhorn": _sinkhorn,
@@ -236,6 +242,7 @@ SIZES: dict[str, tuple[str, Mapping[str, Any]]] = {
     "RMSNorm, gated": ("gated_rms_norm", {"N": 4096, "D": 256, "rank": 16}),
     "RMSNorm": ("rms_norm", {"N": 4096, "D": 256}),
     "rotary": ("rotary", {"B": 8, "T": 512, "H": 8, "d": 32}),
+    "rounding to bfloat16": ("round_to_bfloat16", {"N": 4096, "D": 256}),
     "short convolution": ("short_convolution", {"B": 8, "T": 512, "C": 256, "w": 4}),
     "sigmoid router, 4 of 32": ("sigmoid_router", {"N": 4096, "D": 256, "E": 32, "k": 4}),
     "sigmoid router, decoding": ("sigmoid_router", {"N": 16, "D": 256, "E": 32, "k": 4}),

@@ -62,7 +62,10 @@ def test_every_case_of_a_suite_can_be_asked_for(suite: str, tmp_path: Path) -> N
     ("arguments", "said"),
     [
         (["peers", "--cfg", "job"], "suite: peers"),
-        (["everything"], "suite=everything is unknown: it can be operators, peers, growth,"),
+        (
+            ["everything"],
+            "suite=everything is unknown: it can be operators, optimizers, peers, growth, targets",
+        ),
         (["only=[nothing]"], "only=['nothing'] leaves nothing of suite=operators"),
         (["rounds=0"], "rounds=0"),
     ],

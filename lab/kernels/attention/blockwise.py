@@ -36,7 +36,11 @@ def takes(q: Tensor, k: Tensor, v: Tensor, mask: AttentionMask) -> bool:
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: AttentionMask, scale: float) -> Tensor:
-    """Shapes as in the package."""
+    """Shapes as in the package. Raises ValueError for what :func:`takes` refuses."""
+    if not takes(q, k, v, mask):
+        raise ValueError(
+            "attention: path=blockwise is for float32 on a CPU with a C++ compiler, and a mask that is in order."
+        )
     return _Attention.apply(q.contiguous(), k.contiguous(), v.contiguous(), mask.first_visible, scale)
 
 

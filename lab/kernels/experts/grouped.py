@@ -37,7 +37,12 @@ def takes(x: Tensor, w_in: Tensor) -> bool:
 def expert_feed_forward(
     x: Tensor, indices: Tensor, weights: Tensor, w_in: Tensor, w_out: Tensor, activation: Activation
 ) -> Tensor:
-    """Shapes as in the package; a row of the sorted order is one (token, choice) pair, ``M = N k`` in all."""
+    """Shapes as in the package; a row of the sorted order is one (token, choice) pair, ``M = N k`` in all.
+
+    Raises ValueError for what :func:`takes` refuses.
+    """
+    if not takes(x, w_in):
+        raise ValueError("experts: path=grouped is for float32 products on a CPU with a C++ compiler.")
     order = _order(indices.contiguous(), w_in.shape[0])
     gate, up = _Project.apply(x.contiguous(), w_in, order).chunk(2, dim=-1)
     hidden = activation(gate, up, order.expert_of_row)
