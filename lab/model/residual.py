@@ -115,7 +115,9 @@ class HyperConnectionJoin(nn.Module):
 
 def open_streams(x: Tensor, num_streams: int) -> Tensor:
     """``[B, T, D]`` to what joins work on: itself, or ``[B, T, S, D]`` with S copies."""
-    return x if num_streams == 1 else x.unsqueeze(-2).expand(*x.shape[:-1], num_streams, x.shape[-1])
+    if num_streams == 1:
+        return x
+    return x.unsqueeze(-2).expand(*x.shape[:-1], num_streams, x.shape[-1]).contiguous()  # not by each reader
 
 
 def close_streams(x: Tensor, num_streams: int) -> Tensor:

@@ -234,10 +234,9 @@ def _stash(model: ModelConfig, layout: LayoutConfig, tokens: float, element: flo
     layers = model.layers.count
     share = _stage_layers(model, layout) / layers / layout.tensor
     if layout.recompute == "none":
-        in_layers = (
-            element * sum(saved_in_layer(model, layer, layout.sequence) for layer in model.plan()) * share
-        )
-        outside = 4 * saved_outside_layers(model, layout.sequence)
+        here = (layout.sequence, layout.precision == "fp32")
+        in_layers = element * sum(saved_in_layer(model, layer, *here) for layer in model.plan()) * share
+        outside = 4 * saved_outside_layers(model, *here)
         outside -= (4 - element) * cast_outside_layers(model, layout.sequence)
         if layout.precision == "autocast":
             wide = sum(float32_in_layer(model, layer, layout.sequence) for layer in model.plan())
