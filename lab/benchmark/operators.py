@@ -140,10 +140,6 @@ def _rms_norm(N: int, D: int) -> Work:
     return Work(lambda x, w: rms_norm(x, w, 1e-6), [normal(N, D), torch.ones(D)], 4 * N * D)
 
 
-def _round_to_bfloat16(N: int, D: int) -> Work:
-    return Work(round_to_bfloat16, [normal(N, D)], N * D, differentiable=False)
-
-
 def _rotary(B: int, T: int, H: int, d: int) -> Work:
     frequencies = 10_000.0 ** (-torch.arange(0, d, 2) / d)
     cos, sin = rotary_table(frequencies, torch.arange(T).expand(B, T))
@@ -180,10 +176,6 @@ def _stream_mixing(N: int, S: int, D: int) -> Work:
     return Work(mix_streams, inputs, 2 * N * S * D * (S + 1))
 
 
-def _swiglu(N: int, F: int) -> Work:
-    return Work(swiglu, [normal(N, F), normal(N, F)], 6 * N * F)
-
-
 BUILDERS: dict[str, Callable[..., Work]] = {
     "attention": _attention,
     "cross_entropy": _cross_entropy,
@@ -196,13 +188,13 @@ BUILDERS: dict[str, Callable[..., Work]] = {
     "poly_norm": _poly_norm,
     "rms_norm": _rms_norm,
     "rotary": _rotary,
-    "round_to_bfloat16": _round_to_bfloat16,
+    "round_to_bfloat16": lambda N, D: Work(round_to_bfloat16, [normal(N, D)], N * D, differentiable=False),
     "short_convolution": _short_convolution,
     "sigmoid_router": _sigmoid_router,
     "sinkhorn": _sinkhorn,
     "sparse_attention": _sparse_attention,
     "stream_mixing": _stream_mixing,
-    "swiglu": _swiglu,
+    "swiglu": lambda N, F: Work(swiglu, [normal(N, F), normal(N, F)], 6 * N * F),
 }
 
 SIZES: dict[str, tuple[str, Mapping[str, Any]]] = {
