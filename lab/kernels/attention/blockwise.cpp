@@ -5,29 +5,12 @@
 #include <algorithm>
 #include <vector>
 
+#include "blas.h"
 #include "vector.h"
 
 namespace {
 
 constexpr int64_t QUERIES_PER_BLOCK = 128;
-
-// The Fortran interface of BLAS: matrices by columns.
-using Sgemm = void (*)(const char*, const char*, const int*, const int*, const int*, const float*, const float*, const int*,
-                       const float*, const int*, const float*, float*, const int*);
-
-// C [m, n] = alpha op(A) op(B) + beta C by rows, so to BLAS this is C^T = op(B)^T op(A)^T; ld are distances between rows.
-struct Product {
-    Sgemm sgemm;
-    void operator()(bool a_transposed, bool b_transposed, int64_t m64, int64_t n64, int64_t k64, float alpha, const float* a,
-                    int64_t lda64, const float* b, int64_t ldb64, float beta, float* c, int64_t ldc64) const {
-        const int m = m64, n = n64, k = k64, lda = lda64, ldb = ldb64, ldc = ldc64;
-        sgemm(b_transposed ? "T" : "N", a_transposed ? "T" : "N", &n, &m, &k, &alpha, b, &ldb, a, &lda, &beta, c, &ldc);
-    }
-};
-
-struct Shape {
-    int64_t batch, length, heads, key_heads, d, e;
-};
 
 // Queries first to last - 1 of a row, and the places begin to last - 1 that any of them sees.
 struct Block {
@@ -62,7 +45,7 @@ inline float exponentials(float* row, int64_t from, int64_t to, int64_t keys, fl
 extern "C" void attention_forward(const float* q, const float* k, const float* v, const int64_t* first_visible, float* y,
                                   float* log_sum, int64_t sgemm, int64_t batch, int64_t length, int64_t heads,
                                   int64_t key_heads, int64_t d, int64_t e, double scale, int64_t threads) {
-    const Product product{reinterpret_cast<Sgemm>(sgemm)};
+    const Product product(sgemm);
     const int64_t blocks = (length + QUERIES_PER_BLOCK - 1) / QUERIES_PER_BLOCK;
 #pragma omp parallel num_threads(threads)
     {
@@ -106,7 +89,7 @@ extern "C" void attention_backward(const float* grad_y, const float* q, const fl
                                    const float* log_sum, const int64_t* first_visible, float* grad_q, float* grad_k,
                                    float* grad_v, int64_t sgemm, int64_t batch, int64_t length, int64_t heads,
                                    int64_t key_heads, int64_t d, int64_t e, double scale, int64_t threads) {
-    const Product product{reinterpret_cast<Sgemm>(sgemm)};
+    const Product product(sgemm);
     const int64_t group = heads / key_heads;
 #pragma omp parallel num_threads(threads)
     {

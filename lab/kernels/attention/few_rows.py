@@ -4,34 +4,35 @@ import torch
 from torch import Tensor
 
 from lab.kernels.attention.mask import AttentionMask
-from lab.kernels.cpp import can_build, cpp_function
+from lab.kernels.cpp import KNOWN, can_build, cpp_function
 from lab.kernels.precision import product_type, widen
 
 FEW = 8
 """Queries a row up to which this path is for; a prompt has more work for matrix products."""
 
-NAMES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
-
 _attention = {
     (k, v): cpp_function(
-        __file__, f"attention_{NAMES[k]}_{NAMES[v]}", "pppppp" + "l" * 15 + "d", "few_rows.cpp"
+        __file__, f"attention_{KNOWN[k]}_{KNOWN[v]}", "pppppp" + "l" * 15 + "d", "few_rows.cpp"
     )
-    for k in NAMES
-    for v in NAMES
+    for k in KNOWN
+    for v in KNOWN
 }
 
 
 def takes(q: Tensor, k: Tensor, v: Tensor, mask: AttentionMask) -> bool:
-    """Whether this path is for these: few queries without gradient, and nothing but positions says who sees whom."""
+    """Whether this path is for these, in types it knows."""
+    return few_queries(q, mask, FEW) and k.dtype in KNOWN and v.dtype in KNOWN
+
+
+def few_queries(q: Tensor, mask: AttentionMask, most: int) -> bool:
+    """Up to ``most`` queries a row without gradient, of which nothing but positions says who sees whom, for C++."""
     return (
-        q.shape[1] <= FEW
+        q.shape[1] <= most
         and not torch.is_grad_enabled()
         and mask.kept is None
         and mask.query_documents is None
         and q.is_cpu
-        and q.dtype in NAMES
-        and k.dtype in NAMES
-        and v.dtype in NAMES
+        and q.dtype in KNOWN
         and can_build()
     )
 

@@ -6,34 +6,16 @@
 #include <algorithm>
 #include <vector>
 
+#include "blas.h"
 #include "vector.h"
 
 namespace {
 
 constexpr int64_t ROWS_PER_TASK = 512;
 
-// The Fortran interface of BLAS: matrices by columns.
-using Sgemm = void (*)(const char*, const char*, const int*, const int*, const int*, const float*, const float*, const int*,
-                       const float*, const int*, const float*, float*, const int*);
-
 struct Task {
     int64_t expert, start, count;
 };
-
-// C [m, n] = A [m, k] B, where B is [n, k] transposed or [k, n]; all by rows, so to BLAS this is C^T = B^T A^T.
-void multiply(Sgemm sgemm, const float* a, const float* b, bool b_transposed, float* c, int64_t m64, int64_t n64, int64_t k64) {
-    const int m = m64, n = n64, k = k64;
-    const float one = 1, zero = 0;
-    sgemm(b_transposed ? "T" : "N", "N", &n, &m, &k, &one, b, b_transposed ? &k : &n, a, &k, &zero, c, &n);
-}
-
-// C [m, n] = A^T B for A [k, stride_a] of which m columns count, and B [k, n].
-void multiply_transposed(Sgemm sgemm, const float* a, int64_t stride_a64, const float* b, float* c, int64_t m64, int64_t n64,
-                         int64_t k64) {
-    const int m = m64, n = n64, k = k64, stride_a = stride_a64;
-    const float one = 1, zero = 0;
-    sgemm("N", "T", &n, &m, &k, &one, b, &n, a, &stride_a, &zero, c, &n);
-}
 
 // Rows start, start + 1, ... as they stand, or gathered into the buffer by index and scaled.
 const float* gathered(const float* x, const int64_t* index, const float* scale, int64_t start, int64_t count, int64_t width,
@@ -72,6 +54,7 @@ extern "C" void sort_by_expert(const int64_t* indices, int64_t* offsets, int64_t
 extern "C" void product_by_expert(const float* x, const int64_t* index, const float* matrices, const int64_t* offsets,
                                   float* result, int64_t sgemm, int64_t experts, int64_t in, int64_t out,
                                   int64_t transposed, int64_t threads) {
+    const Product product(sgemm);
     std::vector<Task> tasks;
     for (int64_t e = 0; e < experts; ++e)
         for (int64_t start = offsets[e]; start < offsets[e + 1]; start += ROWS_PER_TASK)
@@ -83,8 +66,8 @@ extern "C" void product_by_expert(const float* x, const int64_t* index, const fl
         for (size_t i = 0; i < tasks.size(); ++i) {
             const Task& task = tasks[i];
             const float* rows = gathered(x, index, nullptr, task.start, task.count, in, buffer);
-            multiply(reinterpret_cast<Sgemm>(sgemm), rows, matrices + task.expert * in * out, transposed,
-                     result + task.start * out, task.count, out, in);
+            product(false, transposed, task.count, out, in, 1, rows, in, matrices + task.expert * in * out,
+                    transposed ? in : out, 0, result + task.start * out, out);
         }
     }
 }
@@ -94,6 +77,7 @@ extern "C" void product_by_expert(const float* x, const int64_t* index, const fl
 extern "C" void matrix_gradients(const float* left, const int64_t* left_index, const float* left_scale, const float* right,
                                  const int64_t* right_index, const int64_t* offsets, float* gradient, int64_t sgemm,
                                  int64_t experts, int64_t left_width, int64_t right_width, int64_t threads) {
+    const Product product(sgemm);
     std::vector<Task> tasks;  // of an expert, the columns of its left side
     const int64_t rows = std::max<int64_t>(offsets[experts], 1);
     for (int64_t e = 0; e < experts; ++e) {
@@ -118,7 +102,7 @@ extern "C" void matrix_gradients(const float* left, const int64_t* left_index, c
             }
             const float* a = gathered(left, left_index, left_scale, start, count, left_width, left_buffer);
             const float* b = gathered(right, right_index, nullptr, start, count, right_width, right_buffer);
-            multiply_transposed(reinterpret_cast<Sgemm>(sgemm), a + column, left_width, b, to, columns, right_width, count);
+            product(true, false, columns, right_width, count, 1, a + column, left_width, b, right_width, 0, to, right_width);
         }
     }
 }

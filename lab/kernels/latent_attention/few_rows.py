@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from lab.kernels.attention import AttentionMask
-from lab.kernels.cpp import KNOWN, can_build, cpp_function
+from lab.kernels.attention.few_rows import few_queries
+from lab.kernels.cpp import KNOWN, cpp_function
 from lab.kernels.latent_attention.projection import UpProjection
 from lab.kernels.precision import product_type, widen
 
@@ -18,18 +19,9 @@ _attention = {
 
 
 def takes(q: Tensor, latent: Tensor, k_rope: Tensor, up: UpProjection, mask: AttentionMask) -> bool:
-    """Whether this path is for these: few queries without gradient, and nothing but positions says who sees whom."""
-    return (
-        q.shape[1] <= FEW
-        and not torch.is_grad_enabled()
-        and mask.kept is None
-        and mask.query_documents is None
-        and q.is_cpu
-        and q.dtype in KNOWN
-        and latent.dtype in KNOWN
-        and latent.dtype == k_rope.dtype == up.weight.dtype
-        and can_build()
-    )
+    """Whether this path is for these, in types it knows."""
+    kept = latent.dtype in KNOWN and latent.dtype == k_rope.dtype == up.weight.dtype
+    return kept and few_queries(q, mask, FEW)
 
 
 def latent_attention(
