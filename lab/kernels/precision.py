@@ -21,7 +21,7 @@ def product_type(x: Tensor) -> torch.dtype:
 
 
 def without_autocast(x: Tensor) -> AbstractContextManager[None]:
-    """Types stay as they are on the device of ``x`` while the block runs."""
+    """On the device of ``x`` types stay as they are, and no operand is rounded, while the block runs."""
     device = x.device.type
     if device == "cpu" and not torch.is_autocast_enabled("cpu"):
         return torch._C.DisableTorchFunction()  # what rounds the operands of products (lab.kernels.bfloat16)
