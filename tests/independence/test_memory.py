@@ -52,7 +52,8 @@ def peak_mb(folder: Path, layers: int) -> float:
 @pytest.mark.skipif(not STATUS.is_file(), reason="the peak of a process's memory is read from Linux's /proc")
 def test_four_times_the_layers_take_no_more_memory(tmp_path: Path) -> None:
     few, many = peak_mb(tmp_path, 2), peak_mb(tmp_path, 8)
-    # what a process happens to hold at its peak differs from run to run by about a layer
-    assert many - few < 2 * LAYER_MB, "six layers more in each of two models are twelve layers"
+    # to hold the added layers of one model would take six layers more, of both twelve; from run to run the peak
+    # differs by one or two (7 to 34 MB were seen)
+    assert many - few < 3 * LAYER_MB, "the peak goes by the checkpoint"
     largest = 4 * WIDTH * HIDDEN / 1e6
     assert many < BASE_MB + 3 * largest, "the room's README says so"
