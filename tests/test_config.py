@@ -85,6 +85,14 @@ def test_kernels_are_part_of_what_a_run_is_unless_they_are_left_to_the_operators
     assert fingerprint(compose(["kernels=naive"])) != fingerprint(config)
 
 
+def test_a_run_is_the_same_one_with_activation_checkpointing() -> None:
+    config = compose()
+    older = plain(config)
+    del older["trainer"]["activation_checkpointing"]
+    assert from_plain(older) == config
+    assert fingerprint(compose(["trainer.activation_checkpointing=true"])) == fingerprint(config)
+
+
 def test_one_override_moves_a_mechanism_into_another_contender() -> None:
     config = compose(["model=solar_open", "model/attention=grouped_differential"])
     assert config.model.attention.kind == "grouped_differential"

@@ -68,6 +68,22 @@ def test_a_run_is_read_back_and_the_process_is_as_it_was(
     assert (run.folder / "results.json").stat().st_mtime_ns == stamp, "a finished run is read back"
 
 
+def test_activation_checkpointing_ends_with_the_same_weights(tiny: Config) -> None:
+    """Three steps, with what the routers' balance makes of the loads."""
+    experts = ["experts=4", "top_k=2", "expert_width=8", "shared_experts=1", "layers=2"]
+    model = compose([*TINY, "model=k_exaone", *(f"scale.{size}" for size in experts)]).model
+    weights = []
+    for switch in (False, True):
+        trainer = replace(tiny.trainer, activation_checkpointing=switch, steps=3)
+        output = f"{tiny.output}/checkpointing-{switch}"
+        run = lab.train(replace(tiny, model=model, trainer=trainer, output=output))
+        assert run.config["trainer"]["activation_checkpointing"] is switch
+        weights.append(lab.load(run.folder).state_dict())
+    kept, made_again = weights
+    assert any(name.endswith("selection_bias") and tensor.any() for name, tensor in kept.items())
+    assert all(torch.equal(tensor, made_again[name]) for name, tensor in kept.items())
+
+
 def test_a_run_takes_the_kernels_it_is_asked_for_and_says_so(
     tiny: Config, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -35,7 +35,9 @@ def our_training(overrides: Sequence[str], precision: str) -> Case:
 
     def losses() -> tuple[torch.Tensor, torch.Tensor]:
         with arithmetic(CPU, precision):
-            found = model.losses(tokens, targets, documents, positions)
+            found = model.losses(
+                tokens, targets, documents, positions, config.trainer.activation_checkpointing
+            )
         return found.main, found.main + sum(found.auxiliary.values())
 
     def step() -> None:

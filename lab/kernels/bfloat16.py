@@ -7,7 +7,7 @@ product, stays as it is; gradients that come back to a product are rounded.
 
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -84,6 +84,11 @@ class RoundedProducts(TorchFunctionMode):
 def rounds_products() -> bool:
     """Whether an operator that makes its products out of torch's sight is to round their operands itself."""
     return RoundedProducts.depth > 0
+
+
+def same_arithmetic() -> AbstractContextManager[Any]:
+    """What has products made again as they are made here; autocast, which torch keeps by itself, is not part of it."""
+    return RoundedProducts() if rounds_products() else nullcontext()
 
 
 def operand(x: Any) -> Any:

@@ -21,12 +21,20 @@ class Context:
 
     Attention never crosses ``documents``; None means that each row is one document. Position -1 marks padding, which
     nothing sees. With ``caches`` the tokens follow what the caches hold, and each row is one document.
+    ``recomputes_blocks`` is activation checkpointing, see :mod:`lab.model.recomputation`.
     """
 
-    def __init__(self, positions: Tensor, documents: Tensor | None, caches: Caches | None = None) -> None:
+    def __init__(
+        self,
+        positions: Tensor,
+        documents: Tensor | None,
+        caches: Caches | None = None,
+        recomputes_blocks: bool = False,
+    ) -> None:
         self.positions = positions
         self.documents = documents
         self.caches = caches
+        self.recomputes_blocks = recomputes_blocks
         self._masks: dict[int | None, AttentionMask] = {}
         self._tables: dict[tuple[Rotation, int], tuple[Tensor, Tensor]] = {}
 

@@ -14,6 +14,7 @@ from lab.model.feed_forward.mixture import Router
 from lab.model.generate import Sampling, Speculation, generate
 from lab.model.initial import InitialSpread
 from lab.model.leaves.layers import LayerPlan
+from lab.model.recomputation import apply_block
 from lab.model.record import Losses, Record, with_record
 from lab.model.residual import close_streams, open_streams
 from lab.model.size import feed_forward_site
@@ -87,7 +88,8 @@ class Decoder(nn.Module):
         x = open_streams(self.embedding(tokens), num_streams)
         records = []
         for index, block in enumerate(self.blocks):
-            x, record = block(x, context, caches.layers[index] if caches is not None else None)
+            cache = caches.layers[index] if caches is not None else None
+            x, record = apply_block(block, x, context, cache)
             records.append(record)
         return DecoderOutput(self.norm(close_streams(x, num_streams)), records)
 
@@ -95,12 +97,20 @@ class Decoder(nn.Module):
         """``[B, T] -> [B, T, V]``, float32."""
         return self.head(self(tokens, documents).hidden).float()
 
-    def losses(self, tokens: Tensor, targets: Tensor, documents: Tensor, positions: Tensor) -> Losses:
+    def losses(
+        self,
+        tokens: Tensor,
+        targets: Tensor,
+        documents: Tensor,
+        positions: Tensor,
+        activation_checkpointing: bool = False,
+    ) -> Losses:
         """Training losses of a packed batch, all ``[B, T]``; targets of -100 are ignored.
 
-        Auxiliary losses are there in training mode only.
+        Auxiliary losses are there in training mode only. With ``activation_checkpointing`` the backward pass computes
+        each block once more, so that only its input is kept: same losses and gradients in less memory and more time.
         """
-        context = Context(positions, documents)
+        context = Context(positions, documents, recomputes_blocks=activation_checkpointing)
         output = self._trunk(tokens, context)
         records = output.records
         if self.multi_token is not None and self.training:

@@ -16,6 +16,7 @@ from lab.model.leaves.layers import LayerPlan
 from lab.model.leaves.multi_token import SharedBlock
 from lab.model.leaves.norm import Rms
 from lab.model.leaves.residual import PreNorm
+from lab.model.recomputation import apply_block
 from lab.model.record import Record
 
 IGNORED = -100
@@ -64,7 +65,7 @@ class MultiTokenHead(nn.Module, ABC):
 
         Returns ``[B, T, D]``, ready for the trunk's head and for another step, and what the block recorded.
         """
-        x, record = self.block(self.input(self.combine(hidden, embedded)), context, cache)
+        x, record = apply_block(self.block, self.input(self.combine(hidden, embedded)), context, cache)
         return self.norm(x), record
 
     def forward(

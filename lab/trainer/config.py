@@ -18,6 +18,7 @@ FREE_SETTINGS = (
     "device",
     "tracker",
     "evaluation",
+    "trainer.activation_checkpointing",
     "trainer.threads",
     "trainer.log_every",
     "trainer.keep_checkpoints",
@@ -152,7 +153,9 @@ class TrainerConfig:
     A step sees ``batch_size * gradient_accumulation`` rows of ``sequence_length`` tokens; ``batch_size`` rows
     pass through the model at once. Exactly one of ``budget_flops`` (training FLOPs), ``budget_tokens`` and
     ``steps`` ends the run. ``precision`` is the arithmetic of the matrix products; weights are float32 in
-    either. ``clip_norm`` bounds the norm of the whole gradient, null = no bound.
+    either. ``activation_checkpointing`` keeps only the inputs of blocks, which the backward pass computes again:
+    the same weights in less memory and more time. ``clip_norm`` bounds the norm of the whole gradient, null = no
+    bound.
     """
 
     sequence_length: int
@@ -162,6 +165,7 @@ class TrainerConfig:
     budget_tokens: int | None = None
     steps: int | None = None
     precision: str = "float32"
+    activation_checkpointing: bool = False
     clip_norm: float | None = 1.0
     log_every: int = 1
     checkpoint_every_seconds: float | None = 300.0

@@ -167,10 +167,12 @@ def _step(training: Training) -> StepResult:
 
 def _backward(training: Training, batch: Any, share: float, result: StepResult) -> Tensor:
     """Add one micro-batch's gradients, auxiliary losses and loads; its part of the main loss."""
-    inputs = (batch.tokens, batch.targets, batch.documents, batch.positions)
-    with arithmetic(training.device, training.config.precision):
-        losses = training.model.losses(*(tensor.to(training.device, non_blocking=True) for tensor in inputs))
-    passes = training.config.gradient_accumulation
+    config, device = training.config, training.device
+    given = (batch.tokens, batch.targets, batch.documents, batch.positions)
+    tokens, targets, documents, positions = (tensor.to(device, non_blocking=True) for tensor in given)
+    with arithmetic(device, config.precision):
+        losses = training.model.losses(tokens, targets, documents, positions, config.activation_checkpointing)
+    passes = config.gradient_accumulation
     main = losses.main * share
     total = main
     for name, value in losses.auxiliary.items():
@@ -228,8 +230,8 @@ def _explained(failure: Exception, step: int) -> Exception:
     text = str(failure)
     if isinstance(failure, torch.OutOfMemoryError) or "can't allocate memory" in text:
         return TrainingFailed(
-            f"Memory ran out at step {step}: halve trainer.batch_size and double "
-            "trainer.gradient_accumulation."
+            f"Memory ran out at step {step}: set trainer.activation_checkpointing=true, or halve "
+            "trainer.batch_size and double trainer.gradient_accumulation."
         )
     if isinstance(failure, OSError) and failure.strerror:
         return TrainingFailed(

@@ -41,6 +41,7 @@ class Plan:
     batch: str
     memory_bytes: int
     precision: str
+    activation_checkpointing: bool
     device: str
     threads: int
     kernels: Mapping[str, str]
@@ -62,6 +63,11 @@ class Plan:
         mixture = (
             "" if self.parameters_active == self.parameters_total else f", {self.parameters_active:,} active"
         )
+        activations = (
+            "inputs of blocks, computed again in the backward pass"
+            if self.activation_checkpointing
+            else "activations"
+        )
         return [
             ("parameters", f"{self.parameters_total:,}{mixture}"),
             ("steps", f"{self.steps:,}"),
@@ -70,7 +76,7 @@ class Plan:
             ("training FLOPs", f"{self.flops:.3e} = {self.tokens:,} tokens x {self.flops_per_token:,.0f}"),
             (
                 "memory",
-                f"{in_bytes(self.memory_bytes)} for weights, gradients and optimiser, plus activations",
+                f"{in_bytes(self.memory_bytes)} for weights, gradients and optimiser, plus {activations}",
             ),
             ("precision", self.precision),
             ("device", f"{self.device}, {self.threads} threads"),
@@ -113,6 +119,7 @@ def make_plan(
         batch=_batch(config),
         memory_bytes=2 * FLOAT32_BYTES * size.parameters_total + optimizer_bytes,
         precision=config.precision,
+        activation_checkpointing=config.activation_checkpointing,
         device=name,
         threads=config.threads or torch.get_num_threads(),
         kernels=dict(kernels),

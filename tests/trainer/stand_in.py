@@ -72,7 +72,14 @@ class TinyModel(nn.Module):
         x = functional.rms_norm((x + weight * y).float(), (WIDTH,), self.norm)
         return self.head(x), torch.bincount(chosen.flatten(), minlength=EXPERTS)
 
-    def losses(self, tokens: Tensor, targets: Tensor, documents: Tensor, positions: Tensor) -> Losses:
+    def losses(
+        self,
+        tokens: Tensor,
+        targets: Tensor,
+        documents: Tensor,
+        positions: Tensor,
+        activation_checkpointing: bool = False,
+    ) -> Losses:
         logits, load = self.logits(tokens)
         main = functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=-100)
         return Losses(main, {"balance": 1e-3 * self.router.weight.square().sum()}, [load])

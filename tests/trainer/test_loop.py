@@ -93,8 +93,8 @@ class BreaksAt(TinyModel):
         super().__init__()
         self.remaining, self.where = step, where
 
-    def losses(self, *batch: Tensor) -> Losses:
-        losses = super().losses(*batch)
+    def losses(self, *batch: Tensor, **options: bool) -> Losses:
+        losses = super().losses(*batch, **options)
         self.remaining -= 1
         if self.remaining == 0:
             broken = losses.main * float("inf")
@@ -137,10 +137,12 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_memory_that_runs_out_names_the_batch(tmp_path: Path) -> None:
     class Greedy(TinyModel):
-        def losses(self, *batch: Tensor) -> Losses:
+        def losses(self, *batch: Tensor, **options: bool) -> Losses:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    with pytest.raises(TrainingFailed, match=r"at step 1: halve trainer.batch_size"):
+    with pytest.raises(
+        TrainingFailed, match=r"at step 1: set trainer.activation_checkpointing=true, or halve"
+    ):
         train_tiny(tmp_path, model=Greedy())
 
 

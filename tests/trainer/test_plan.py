@@ -64,6 +64,12 @@ def test_the_text_has_what_a_reader_wants_before_the_first_step() -> None:
         assert figure in text
 
 
+def test_activations_that_are_made_again_are_told() -> None:
+    told = "inputs of blocks, computed again in the backward pass"
+    assert told in tiny_plan(trainer_config(activation_checkpointing=True)).text()
+    assert told not in tiny_plan(trainer_config()).text()
+
+
 def test_the_peak_of_a_card_is_the_dense_one() -> None:
     assert peak_flops("NVIDIA H100 80GB HBM3", "bfloat16") == 989e12
     assert peak_flops("NVIDIA A100-SXM4-40GB", "float32") == 19.5e12
