@@ -71,7 +71,9 @@ def test_a_run_is_read_back_and_the_process_is_as_it_was(
 def test_activation_checkpointing_ends_with_the_same_weights(tiny: Config) -> None:
     """Three steps, with what the routers' balance makes of the loads."""
     experts = ["experts=4", "top_k=2", "expert_width=8", "shared_experts=1", "layers=2"]
-    model = compose([*TINY, "model=k_exaone", *(f"scale.{size}" for size in experts)]).model
+    model = compose(
+        [*TINY, "model=k_exaone", "data.path=texts", *(f"scale.{size}" for size in experts)]
+    ).model
     weights = []
     for switch in (False, True):
         trainer = replace(tiny.trainer, activation_checkpointing=switch, steps=3)
